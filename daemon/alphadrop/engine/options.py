@@ -1,0 +1,183 @@
+"""What can be asked of one cut-out, and the presets that name common sets of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal, get_args
+
+from alphadrop.errors import BadOptions, printable
+
+__all__ = [
+    "ALIGNMENTS",
+    "CROPS",
+    "EDGES",
+    "FORMATS",
+    "PNG_EFFORTS",
+    "PRESETS",
+    "Alignment",
+    "Background",
+    "Canvas",
+    "Crop",
+    "CutOptions",
+    "Edges",
+    "Format",
+    "PngEffort",
+    "format_of",
+    "parse_aspect",
+    "parse_background",
+    "parse_size",
+    "preset",
+    "suffix_of",
+]
+
+Format = Literal["png", "webp", "tiff", "jpeg"]
+Edges = Literal["plain", "refined"]
+Crop = Literal["none", "subject"]
+PngEffort = Literal["fast", "small"]
+Alignment = Literal["centre", "top", "bottom", "left", "right"]
+Background = tuple[int, int, int] | Path | None
+"""An sRGB colour, the path of a picture, or None for transparent."""
+
+FORMATS: tuple[Format, ...] = get_args(Format)
+EDGES: tuple[Edges, ...] = get_args(Edges)
+CROPS: tuple[Crop, ...] = get_args(Crop)
+PNG_EFFORTS: tuple[PngEffort, ...] = get_args(PngEffort)
+ALIGNMENTS: tuple[Alignment, ...] = get_args(Alignment)
+
+_SUFFIXES: dict[Format, str] = {"png": ".png", "webp": ".webp", "tiff": ".tif", "jpeg": ".jpg"}
+_FORMAT_OF_SUFFIX: dict[str, Format] = {
+    ".png": "png",
+    ".webp": "webp",
+    ".tif": "tiff",
+    ".tiff": "tiff",
+    ".jpg": "jpeg",
+    ".jpeg": "jpeg",
+}
+_LONGEST_SIDE = 30_000
+
+
+@dataclass(frozen=True, slots=True)
+class Canvas:
+    """The shape of the finished picture."""
+
+    size: tuple[int, int] | None = None
+    """Width and height in pixels; the subject is scaled to fit inside the margin."""
+    aspect: float | None = None
+    """Width divided by height; the picture is extended, never cut, to reach it."""
+    align: Alignment = "centre"
+    """Where the subject stands in what is left free."""
+
+    def __post_init__(self) -> None:
+        if self.size is not None and self.aspect is not None:
+            raise BadOptions("a canvas has a size or an aspect, not both", "leave one of them out")
+        if self.size is not None and not all(1 <= side <= _LONGEST_SIDE for side in self.size):
+            raise BadOptions(f"a canvas side is 1 to {_LONGEST_SIDE} pixels, not {self.size[0]}x{self.size[1]}")
+        if self.aspect is not None and not 0.05 <= self.aspect <= 20:
+            raise BadOptions(f"an aspect is 1:20 to 20:1, not {self.aspect:g}")
+
+
+@dataclass(frozen=True, slots=True)
+class CutOptions:
+    """Everything one cut-out can be asked for; the defaults are a transparent PNG of the whole photograph."""
+
+    format: Format = "png"
+    edges: Edges = "refined"
+    """`refined` lets the matte follow the photograph's own edges and cleans their colour; `plain` only enlarges it."""
+    background: Background = None
+    crop: Crop = "none"
+    margin: float = 0.0
+    """Part of the finished picture's longer side left free around the subject, 0 to 0.45."""
+    canvas: Canvas = field(default_factory=Canvas)
+    png: PngEffort = "fast"
+    quality: int = 92
+    """Of JPEG and WebP, 1 to 100; WebP is lossless at 100."""
+    keep_gps: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.margin <= 0.45:
+            raise BadOptions(f"margin is 0 to 0.45 of the longer side, not {self.margin:g}")
+        if not 1 <= self.quality <= 100:
+            raise BadOptions(f"quality is 1 to 100, not {self.quality}")
+        if self.format == "jpeg" and self.background is None:
+            raise BadOptions("JPEG cannot be transparent", "set a background, or choose png, webp or tiff")
+        if self.margin and self.crop == "none":
+            raise BadOptions("a margin is kept around the subject, and nothing is cropped", "set crop to subject")
+
+
+PRESETS: dict[str, CutOptions] = {
+    "shop-square": CutOptions(
+        format="jpeg", background=(255, 255, 255), crop="subject", margin=0.075, canvas=Canvas(size=(2000, 2000))
+    ),
+    "shop-portrait": CutOptions(
+        format="jpeg", background=(255, 255, 255), crop="subject", margin=0.075, canvas=Canvas(size=(1600, 2000))
+    ),
+    "square": CutOptions(crop="subject", margin=0.05, canvas=Canvas(size=(2000, 2000))),
+    "sticker": CutOptions(format="webp", crop="subject", margin=0.02, canvas=Canvas(size=(512, 512))),
+    "tight": CutOptions(crop="subject"),
+}
+"""Sets of options under a name. `shop-square`: white, 2000 px, the subject filling 85 %, as market places ask for."""
+
+
+def format_of(path: Path) -> Format:
+    """Return the format that a target's suffix names; BadOptions where it names none that is written."""
+    try:
+        return _FORMAT_OF_SUFFIX[path.suffix.lower()]
+    except KeyError:
+        raise BadOptions(
+            f"{printable(path)}: no format is written under the suffix {path.suffix or '(none)'}",
+            f"use one of {', '.join(sorted(_FORMAT_OF_SUFFIX))}",
+        ) from None
+
+
+def suffix_of(format: Format) -> str:
+    """Return the file suffix of a format, with its dot."""
+    return _SUFFIXES[format]
+
+
+def parse_background(text: str) -> Background:
+    """Read `transparent`, a colour (`white`, `#f0f0f0`, `rgb(240,240,240)`) or the path of a picture."""
+    from PIL import ImageColor  # here, so that `--help` need not load Pillow
+
+    if text.strip().lower() == "transparent":
+        return None
+    try:
+        return ImageColor.getrgb(text.strip())[:3]
+    except ValueError:
+        pass
+    path = Path(text).expanduser()
+    if path.suffix and not text.startswith("#"):
+        return path
+    raise BadOptions(
+        f"{text!r} is neither `transparent` nor a colour nor a picture's path",
+        "a colour is a name (white), #rrggbb or rgb(r,g,b); a picture's path ends in .jpg, .png, ...",
+    )
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """Read `2000` (a square) or `1600x2000` (width x height), in pixels."""
+    width, _, height = text.lower().partition("x")
+    try:
+        return int(width), int(height or width)
+    except ValueError:
+        raise BadOptions(f"{text!r} is not a size", "write 2000 for a square or 1600x2000") from None
+
+
+def parse_aspect(text: str) -> float:
+    """Read `4:5` or `0.8`: width divided by height."""
+    width, _, height = text.partition(":")
+    try:
+        return float(width) / float(height or 1)
+    except (ValueError, ZeroDivisionError):
+        raise BadOptions(f"{text!r} is not an aspect", "write 4:5 or 0.8") from None
+
+
+def preset(name: str, **changes: object) -> CutOptions:
+    """Return a preset with some of its options changed.
+
+    Raises:
+        BadOptions: no preset has that name, or the changes contradict it.
+    """
+    if name not in PRESETS:
+        raise BadOptions(f"no preset is called {name!r}", f"the presets are {', '.join(PRESETS)}")
+    return replace(PRESETS[name], **changes)  # type: ignore[arg-type]

@@ -1,0 +1,152 @@
+"""One ONNX Runtime session: a square sRGB picture in, a saliency map out.
+
+The seam behind which every network stands. What is needed of one is the protocol `Segmenter`; tests of faults put a
+quick one there.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal, Protocol
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from alphadrop.engine.models import ModelSpec
+from alphadrop.errors import ModelDamaged, ProviderUnavailable, printable
+
+__all__ = ["PROVIDERS", "OnnxSegmenter", "Provider", "Segmenter", "available_providers", "normalise"]
+
+Provider = Literal["cpu", "cuda", "directml", "coreml", "openvino"]
+PROVIDERS: dict[Provider, str] = {
+    "cpu": "CPUExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+    "directml": "DmlExecutionProvider",
+    "coreml": "CoreMLExecutionProvider",
+    "openvino": "OpenVINOExecutionProvider",
+}
+
+
+class Segmenter(Protocol):
+    """Anything that finds the subject of a square picture."""
+
+    @property
+    def spec(self) -> ModelSpec:
+        """The model this is."""
+
+    @property
+    def device(self) -> str:
+        """What it really runs on."""
+
+    def saliency(self, view: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return the saliency map of a view.
+
+        Args:
+            view: sRGB, shape (S, S, 3), uint8, S being `spec.input_size`.
+
+        Returns:
+            Shape (S, S), float32, 0..1, as the network says it: never stretched to fill the range.
+        """
+
+
+class OnnxSegmenter:
+    """A network loaded once and kept; safe to call from several threads."""
+
+    def __init__(self, spec: ModelSpec, path: Path, *, threads: int = 0, provider: Provider = "cpu") -> None:
+        """Load a network.
+
+        Args:
+            spec: how to feed it.
+            path: its ONNX file.
+            threads: for one run; 0 means one for each CPU this process may use.
+            provider: the execution provider; never replaced silently by another.
+
+        Raises:
+            ProviderUnavailable: the provider is not in this onnxruntime, or did not take the network.
+            ModelDamaged: the file is not a network that can be run as the spec says.
+        """
+        if provider not in available_providers():
+            raise ProviderUnavailable(
+                f"the provider {provider} is not in this onnxruntime (it has {', '.join(available_providers())})",
+                "install the onnxruntime package that carries it, or use cpu",
+            )
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = threads or usable_cpus()
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        options.enable_cpu_mem_arena = False  # the arena keeps 140 MB of a U2-Net for itself between two runs
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # an idle daemon uses no CPU
+        wanted = PROVIDERS[provider]
+        try:
+            session = ort.InferenceSession(str(path), options, providers=[wanted])
+        except Exception as error:  # noqa: BLE001 - onnxruntime has no common base of its errors
+            raise ModelDamaged(
+                f"{printable(path)}: cannot be loaded as a network: {str(error).splitlines()[0]}",
+                f"fetch it again: alphadrop models pull {spec.name}",
+            ) from error
+        if session.get_providers()[0] != wanted:
+            raise ProviderUnavailable(
+                f"{spec.name} was to run on {provider}, and onnxruntime chose {session.get_providers()[0]}",
+                "use cpu, or mend the provider's installation",
+            )
+        self._session = session
+        self._input = session.get_inputs()[0].name
+        self._output = session.get_outputs()[0].name
+        self._spec = spec
+        self._device = provider
+        self._threads = int(options.intra_op_num_threads)
+
+    @property
+    def spec(self) -> ModelSpec:
+        """The model this is."""
+        return self._spec
+
+    @property
+    def device(self) -> str:
+        """The execution provider in use and its threads."""
+        return f"{self._device}, {self._threads} threads" if self._device == "cpu" else self._device
+
+    def saliency(self, view: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return the saliency map of a view; see `Segmenter.saliency`."""
+        try:
+            (output,) = self._session.run([self._output], {self._input: normalise(view, self._spec)})
+        except Exception as error:  # noqa: BLE001 - onnxruntime has no common base of its errors
+            raise ModelDamaged(
+                f"{self._spec.name}: the network failed: {str(error).splitlines()[0]}",
+                "check the registry's row of this model: its input size may be wrong",
+            ) from error
+        saliency = np.asarray(output, np.float32).reshape(output.shape[-2:])
+        if self._spec.activation == "sigmoid":
+            saliency = 1 / (1 + np.exp(-saliency))
+        return np.clip(np.nan_to_num(saliency), 0, 1)
+
+
+def normalise(view: NDArray[np.uint8], spec: ModelSpec) -> NDArray[np.float32]:
+    """Return a view as the network wants it.
+
+    Args:
+        view: sRGB, shape (S, S, 3), uint8.
+        spec: the model's scale, mean and standard deviation.
+
+    Returns:
+        Shape (1, 3, S, S), float32.
+    """
+    largest = max(int(view.max()), 1) if spec.scale == "max" else 255
+    gain = 1 / (largest * np.asarray(spec.std, np.float32))
+    offset = np.asarray(spec.mean, np.float32) / np.asarray(spec.std, np.float32)
+    planes = view.astype(np.float32) * gain - offset
+    return np.ascontiguousarray(planes.transpose(2, 0, 1)[np.newaxis])
+
+
+def available_providers() -> Sequence[Provider]:
+    """Return the execution providers that this onnxruntime carries."""
+    carried = set(ort.get_available_providers())
+    return [name for name, theirs in PROVIDERS.items() if theirs in carried]
+
+
+def usable_cpus() -> int:
+    """Return how many CPUs this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,331 @@
+"""Every way Alphadrop can fail, as one tree.
+
+* AlphadropError
+  + PhotoError              this photograph cannot be cut; trying again will not help
+    - EmptyPhoto            the file has no bytes
+    - UnsupportedFormat     not a picture, or of a format that is not opened
+    - DamagedPhoto          cut off or corrupt
+    - PhotoTooLarge         more pixels than the limit, said by its header
+    - NoSubject             nothing to cut out (the library's answer; elsewhere an outcome)
+  + FileError               the file system said no; most of these pass
+    - CannotRead            no permission, gone, input/output error
+    - CannotWrite           no permission, read-only, folder gone
+    - DiskFull              no space or no quota left
+    - TargetExists          something is there that may not be replaced
+    - InputChanged          the file changed while it was being read
+  + ModelError
+    - UnknownModel          no row of this name in the registry
+    - ModelMissing          a row, but no file on this machine
+    - ModelDamaged          the file's checksum is wrong, or it is not a usable network
+    - LicenceRefused        non-commercial, and not accepted
+    - DownloadFailed        no network, or the server broke off
+    - ProviderUnavailable   the execution provider asked for is not to be had
+    - QuantizeFailed        the calibration found nothing to work with
+  + ConfigError             all problems of a configuration at once
+  + BadOptions              options that contradict each other or make no sense
+  + DaemonError
+    - AlreadyRunning        another daemon holds the lock
+    - NotRunning            no daemon answers
+    - DaemonAnswered        the daemon answered with an error of its own
+    - SocketUnavailable     no place for the daemon's socket
+  + LedgerError             the record of files cannot be used
+
+Each has a stable `code`, a `message` that names the thing concerned, and a `hint` that says what to do.
+"""
+
+from __future__ import annotations
+
+import errno
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+__all__ = [
+    "AlphadropError",
+    "AlreadyRunning",
+    "BadOptions",
+    "CannotRead",
+    "CannotWrite",
+    "ConfigError",
+    "ConfigProblem",
+    "DaemonAnswered",
+    "DaemonError",
+    "DamagedPhoto",
+    "DiskFull",
+    "DownloadFailed",
+    "EmptyPhoto",
+    "FileError",
+    "InputChanged",
+    "LedgerError",
+    "LicenceRefused",
+    "ModelDamaged",
+    "ModelError",
+    "ModelMissing",
+    "NoSubject",
+    "NotRunning",
+    "PhotoError",
+    "PhotoTooLarge",
+    "ProviderUnavailable",
+    "QuantizeFailed",
+    "SocketUnavailable",
+    "TargetExists",
+    "UnknownModel",
+    "UnsupportedFormat",
+    "printable",
+    "reading_failed",
+    "writing_failed",
+]
+
+
+def printable(text: str | bytes | Path) -> str:
+    """Return a file name as one line that any log, terminal or JSON can hold (no surrogates, no control characters)."""
+    raw = text if isinstance(text, bytes) else str(text).encode("utf-8", "surrogateescape")
+    decoded = raw.decode("utf-8", "backslashreplace")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in decoded)
+
+
+class AlphadropError(Exception):
+    """The root: one message for a person, one hint, one stable code for programs."""
+
+    code: ClassVar[str] = "error"
+    transient: ClassVar[bool] = False
+    """True where waiting may help: the same file is tried again later."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message} ({self.hint})" if self.hint else self.message
+
+
+class PhotoError(AlphadropError):
+    """This photograph cannot be cut, today or tomorrow."""
+
+    code = "photo"
+
+
+class EmptyPhoto(PhotoError):
+    """The file has no bytes."""
+
+    code = "empty"
+
+
+class UnsupportedFormat(PhotoError):
+    """Not a picture, or a picture of a format that is not opened."""
+
+    code = "unsupported_format"
+
+
+class DamagedPhoto(PhotoError):
+    """The picture is cut off or corrupt."""
+
+    code = "damaged"
+
+
+class PhotoTooLarge(PhotoError):
+    """The header claims more pixels than the limit."""
+
+    code = "too_large"
+
+
+class NoSubject(PhotoError):
+    """The network found nothing that stands out. Raised only where there is no other way to say it."""
+
+    code = "no_subject"
+
+
+class FileError(AlphadropError):
+    """The file system refused."""
+
+    code = "file"
+    transient = True
+
+
+class CannotRead(FileError):
+    """The input cannot be opened or read."""
+
+    code = "cannot_read"
+
+
+class CannotWrite(FileError):
+    """The output cannot be written."""
+
+    code = "cannot_write"
+
+
+class DiskFull(FileError):
+    """No space or quota left for the output."""
+
+    code = "disk_full"
+
+
+class TargetExists(FileError):
+    """Something that may not be replaced has the output's name."""
+
+    code = "target_exists"
+    transient = False
+
+
+class InputChanged(FileError):
+    """The input was written to or replaced while it was being read."""
+
+    code = "input_changed"
+
+
+class ModelError(AlphadropError):
+    """Something about a model."""
+
+    code = "model"
+
+
+class UnknownModel(ModelError):
+    """The registry has no row of this name."""
+
+    code = "unknown_model"
+
+
+class ModelMissing(ModelError):
+    """The registry knows the model; its file is not on this machine."""
+
+    code = "model_missing"
+    transient = True
+
+
+class ModelDamaged(ModelError):
+    """The model's file has a wrong checksum or cannot be run."""
+
+    code = "model_damaged"
+    transient = True
+
+
+class LicenceRefused(ModelError):
+    """The weights are for non-commercial use and this was not accepted."""
+
+    code = "licence"
+
+
+class DownloadFailed(ModelError):
+    """The download could not be made or finished."""
+
+    code = "download"
+    transient = True
+
+
+class ProviderUnavailable(ModelError):
+    """The execution provider asked for is not to be had here."""
+
+    code = "provider"
+
+
+class QuantizeFailed(ModelError):
+    """The model could not be quantized."""
+
+    code = "quantize"
+
+
+class BadOptions(AlphadropError):
+    """Options that contradict each other or make no sense."""
+
+    code = "bad_options"
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigProblem:
+    """One thing wrong in a configuration, with its place."""
+
+    file: Path
+    line: int
+    message: str
+
+    def __str__(self) -> str:
+        return f"{printable(self.file)}:{self.line}: {self.message}"
+
+
+class ConfigError(AlphadropError):
+    """Everything wrong in a configuration, found in one reading."""
+
+    code = "config"
+
+    def __init__(self, problems: tuple[ConfigProblem, ...]) -> None:
+        noun = "problem" if len(problems) == 1 else "problems"
+        lines = "".join(f"\n  {problem}" for problem in problems)
+        super().__init__(f"{len(problems)} {noun} in the configuration:{lines}")
+        self.problems = problems
+
+
+class DaemonError(AlphadropError):
+    """Something about the resident process."""
+
+    code = "daemon"
+
+
+class AlreadyRunning(DaemonError):
+    """Another daemon of this user holds the lock."""
+
+    code = "already_running"
+
+
+class NotRunning(DaemonError):
+    """No daemon answers."""
+
+    code = "not_running"
+
+
+class DaemonAnswered(DaemonError):
+    """The daemon answered with an error; its code, message and hint are passed on."""
+
+    code = "daemon_answered"
+
+    def __init__(self, status: int, remote_code: str, message: str, hint: str = "") -> None:
+        super().__init__(message, hint)
+        self.status = status
+        self.remote_code = remote_code
+
+
+class SocketUnavailable(DaemonError):
+    """The daemon's socket cannot be made where it should be."""
+
+    code = "socket"
+
+
+class LedgerError(AlphadropError):
+    """The record of files cannot be opened or is of a newer version."""
+
+    code = "ledger"
+
+
+def reading_failed(path: Path | bytes | str, error: OSError) -> CannotRead:
+    """Turn an OSError met while reading into an error that says what to do."""
+    advice = {
+        errno.EACCES: "give yourself read permission",
+        errno.EPERM: "give yourself read permission",
+        errno.ENOENT: "check the name",
+        errno.EISDIR: "name a file, not a folder",
+        errno.ELOOP: "symbolic links are not followed here; name the file itself",
+        errno.EMFILE: "raise the limit of open files (ulimit -n)",
+        errno.EIO: "check the disk or the network share",
+    }
+    return CannotRead(f"{printable(path)}: cannot be read: {_reason(error)}", advice.get(error.errno or 0, ""))
+
+
+def writing_failed(path: Path | bytes | str, error: OSError) -> FileError:
+    """Turn an OSError met while writing into an error that says what to do."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return DiskFull(f"{printable(path)}: no space left to write it", "free some space or choose another folder")
+    if error.errno == errno.EEXIST:
+        return TargetExists(f"{printable(path)}: exists already", "choose another name")
+    advice = {
+        errno.EACCES: "give yourself write permission",
+        errno.EPERM: "give yourself write permission",
+        errno.EROFS: "the file system is read-only; choose another folder",
+        errno.ENOENT: "make the folder first",
+        errno.ENOTDIR: "a file is where a folder should be",
+        errno.ENAMETOOLONG: "choose a shorter name",
+    }
+    return CannotWrite(f"{printable(path)}: cannot be written: {_reason(error)}", advice.get(error.errno or 0, ""))
+
+
+def _reason(error: OSError) -> str:
+    return (error.strerror or str(error)).lower()

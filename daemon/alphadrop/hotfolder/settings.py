@@ -1,0 +1,49 @@
+"""What can be asked of one hot folder."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, get_args
+
+from alphadrop.engine.options import CutOptions
+
+__all__ = ["IF_EXISTS", "ORIGINALS", "RESULTS", "FolderSettings", "IfExists", "Originals", "Result"]
+
+Result = Literal["cutout", "mask", "both"]
+IfExists = Literal["number", "skip", "overwrite"]
+Originals = Literal["keep"]
+
+RESULTS: tuple[Result, ...] = get_args(Result)
+IF_EXISTS: tuple[IfExists, ...] = get_args(IfExists)
+ORIGINALS: tuple[Originals, ...] = get_args(Originals)
+
+
+@dataclass(frozen=True, slots=True)
+class FolderSettings:
+    """One watched folder and what becomes of the photographs in it."""
+
+    input: Path
+    output: Path
+    model: str
+    cut: CutOptions = field(default_factory=CutOptions)
+    result: Result = "cutout"
+    originals: Originals = "keep"
+    recursive: bool = True
+    name: str = "{stem}"
+    """Template of the output's name without its suffix; knows {stem} and {ext}."""
+    if_exists: IfExists = "number"
+    """What to do where a file that is not ours has the output's name."""
+    settle: float = 2.0
+    """Seconds a file must stay unchanged before it is read."""
+    rescan: float = 60.0
+    """Seconds between two looks at the whole folder."""
+    include: tuple[str, ...] = ()
+    """Glob patterns on the path below the folder; none means every file with a photograph's suffix."""
+    exclude: tuple[str, ...] = ()
+
+    def fingerprint(self) -> str:
+        """Return a short hash of everything that changes the output's pixels or kind."""
+        telling = repr((self.model, self.cut, self.result))
+        return hashlib.sha256(telling.encode("utf-8", "surrogateescape")).hexdigest()[:16]
