@@ -28,7 +28,7 @@ def write(
     *,
     replace: bool,
     mode: int = 0o666,
-    before_rename: Callable[[], None] | None = None,
+    before_rename: Callable[[os.stat_result], None] | None = None,
 ) -> os.stat_result:
     """Write `chunks` to `target` in one visible step and make it durable.
 
@@ -37,7 +37,8 @@ def write(
         chunks: the content, written one after the other.
         replace: whether an existing target may be replaced. Without it the first to arrive keeps the name.
         mode: permission bits, reduced by the umask as for any new file.
-        before_rename: called when the content is safe on the disk and not yet visible; what it raises stops the write.
+        before_rename: called with the stat of the new content when that is safe on the disk and not yet visible; what
+            it raises stops the write.
 
     Returns:
         The stat of the file that now has the name.
@@ -56,7 +57,7 @@ def write(
                 os.fsync(stream.fileno())
                 written = os.fstat(stream.fileno())
             if before_rename is not None:
-                before_rename()
+                before_rename(written)
             _rename(temporary, target, replace=replace)
         except BaseException:
             with contextlib.suppress(OSError):

@@ -101,7 +101,7 @@ class AlphadropError(Exception):
 
 
 class PhotoError(AlphadropError):
-    """This photograph cannot be cut, today or tomorrow."""
+    """The photograph cannot be cut, today or tomorrow."""
 
     code = "photo"
 

@@ -24,10 +24,10 @@ __all__ = [
     "Format",
     "PngEffort",
     "format_of",
+    "from_preset",
     "parse_aspect",
     "parse_background",
     "parse_size",
-    "preset",
     "suffix_of",
 ]
 
@@ -103,6 +103,9 @@ class CutOptions:
             raise BadOptions("JPEG cannot be transparent", "set a background, or choose png, webp or tiff")
         if self.margin and self.crop == "none":
             raise BadOptions("a margin is kept around the subject, and nothing is cropped", "set crop to subject")
+        size = self.canvas.size
+        if size is not None and 2 * self.margin * max(size) >= min(size):
+            raise BadOptions(f"a margin of {self.margin:g} leaves nothing of {size[0]}x{size[1]}", "make it smaller")
 
 
 PRESETS: dict[str, CutOptions] = {
@@ -172,7 +175,7 @@ def parse_aspect(text: str) -> float:
         raise BadOptions(f"{text!r} is not an aspect", "write 4:5 or 0.8") from None
 
 
-def preset(name: str, **changes: object) -> CutOptions:
+def from_preset(name: str, **changes: object) -> CutOptions:
     """Return a preset with some of its options changed.
 
     Raises:

@@ -82,7 +82,7 @@ class OnnxSegmenter:
         wanted = PROVIDERS[provider]
         try:
             session = ort.InferenceSession(str(path), options, providers=[wanted])
-        except Exception as error:  # noqa: BLE001 - onnxruntime has no common base of its errors
+        except Exception as error:  # onnxruntime has no common base of its errors
             raise ModelDamaged(
                 f"{printable(path)}: cannot be loaded as a network: {str(error).splitlines()[0]}",
                 f"fetch it again: alphadrop models pull {spec.name}",
@@ -113,14 +113,14 @@ class OnnxSegmenter:
         """Return the saliency map of a view; see `Segmenter.saliency`."""
         try:
             (output,) = self._session.run([self._output], {self._input: normalise(view, self._spec)})
-        except Exception as error:  # noqa: BLE001 - onnxruntime has no common base of its errors
+        except Exception as error:  # onnxruntime has no common base of its errors
             raise ModelDamaged(
                 f"{self._spec.name}: the network failed: {str(error).splitlines()[0]}",
                 "check the registry's row of this model: its input size may be wrong",
             ) from error
         saliency = np.asarray(output, np.float32).reshape(output.shape[-2:])
         if self._spec.activation == "sigmoid":
-            saliency = 1 / (1 + np.exp(-saliency))
+            saliency = 1 / (1 + np.exp(-np.clip(saliency, -60, 60)))  # beyond, exp overflows in 32 bits
         return np.clip(np.nan_to_num(saliency), 0, 1)
 
 

@@ -1,0 +1,68 @@
+"""config: make, check and show the configuration."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from alphadrop.cli.terminal import DONE, add_command
+from alphadrop.errors import printable
+
+if TYPE_CHECKING:
+    from alphadrop.config import Settings
+
+__all__ = ["add_to", "settings_in_force"]
+
+
+def add_to(commands: Any) -> None:
+    """Add the commands of this module."""
+    command = add_command(commands, "config", "make, check and show the configuration")
+    actions = command.add_subparsers(title="actions", metavar="ACTION")
+
+    init = add_command(actions, "init", "write the default configuration, with comments, where there is none")
+    init.set_defaults(command=_config_init)
+
+    check = add_command(actions, "check", "say everything that is wrong in a configuration, with its lines")
+    check.add_argument("file", nargs="?", type=Path, metavar="FILE")
+    check.set_defaults(command=_config_check)
+
+    show = add_command(actions, "show", "print the settings in force, defaults included")
+    show.add_argument("file", nargs="?", type=Path, metavar="FILE")
+    show.set_defaults(command=_config_show)
+
+
+def _config_init(_: argparse.Namespace) -> int:
+    from alphadrop import config, paths
+
+    print(printable(config.create_default(paths.config_file())))
+    return DONE
+
+
+def _config_check(chosen: argparse.Namespace) -> int:
+    from alphadrop import config, paths
+
+    file = chosen.file or paths.config_file()
+    settings = config.load(file)
+    for warning in settings.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    print(f"{printable(file)}: no errors, {len(settings.folders)} folders")
+    return DONE
+
+
+def _config_show(chosen: argparse.Namespace) -> int:
+    from alphadrop import config
+
+    print(config.as_yaml(settings_in_force(chosen.file)), end="")
+    return DONE
+
+
+def settings_in_force(file: Path | None) -> Settings:
+    """Return the settings of a configuration, of the user's own, or the defaults where there is none."""
+    from alphadrop import config, paths
+
+    if file is not None:
+        return config.load(file)
+    file = paths.config_file()
+    return config.load(file) if file.exists() else config.Settings(file)

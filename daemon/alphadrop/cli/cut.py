@@ -1,0 +1,169 @@
+"""cut: photographs named on the command line."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from alphadrop.cli.config import settings_in_force
+from alphadrop.cli.terminal import DONE, SOME_FAILED, Progress, add_command, complain
+from alphadrop.engine import options
+from alphadrop.errors import AlphadropError, BadOptions, printable
+
+if TYPE_CHECKING:
+    from alphadrop.engine.cutout import CutReport, Engine
+    from alphadrop.engine.options import CutOptions
+
+__all__ = ["add_to"]
+
+
+def add_to(commands: Any) -> None:
+    """Add the command."""
+    command = add_command(
+        commands,
+        "cut",
+        "cut out the photographs named here",
+        "Cut the subject out of photographs. Without -o the result stands beside the input as NAME.cutout.png.",
+        "examples:\n"
+        "  alphadrop cut cat.jpg\n"
+        "  alphadrop cut *.jpg -o cutouts/\n"
+        "  alphadrop cut shoe.jpg -o shoe-white.jpg --background white --crop subject --margin 0.1\n"
+        "  alphadrop cut shoes/*.jpg -o shop/ --preset shop-square",
+    )
+    command.add_argument("inputs", nargs="+", type=Path, metavar="INPUT", help="photographs")
+    command.add_argument(
+        "-o", "--output", type=Path, metavar="FILE-OR-FOLDER", help="a file for one input, or a folder"
+    )
+    command.add_argument("--model", metavar="NAME", help="of the registry; see: alphadrop models list")
+    command.add_argument("--mask", action="store_true", help="write the alpha matte as a grey picture")
+    command.add_argument(
+        "--edges", choices=options.EDGES, help="follow the photograph's edges, or only enlarge the map"
+    )
+    command.add_argument(
+        "--background", metavar="COLOUR-OR-PICTURE", help="instead of transparency: white, '#f0f0f0', wall.jpg"
+    )
+    command.add_argument("--crop", choices=options.CROPS, help="keep the whole photograph, or what the subject fills")
+    command.add_argument(
+        "--margin", type=float, metavar="PART", help="of the longer side, kept free around the subject: 0.05"
+    )
+    command.add_argument("--size", metavar="WxH", help="canvas in pixels: 2000 or 1600x2000")
+    command.add_argument("--aspect", metavar="W:H", help="extend the picture to this shape: 4:5")
+    command.add_argument("--align", choices=options.ALIGNMENTS, help="where the subject stands on its canvas")
+    command.add_argument("--preset", choices=list(options.PRESETS), help="a named set of the options above")
+    command.add_argument(
+        "--format", choices=options.FORMATS, help="of the output; a named output file's suffix says it too"
+    )
+    command.add_argument("--png", choices=options.PNG_EFFORTS, help="quickly written, or a fifth smaller")
+    command.add_argument("--quality", type=int, metavar="1-100", help="of JPEG and WebP")
+    command.add_argument("--keep-gps", action="store_true", default=None, help="leave the place in the metadata")
+    command.add_argument("--overwrite", action="store_true", help="replace outputs that exist")
+    command.add_argument("--config", type=Path, metavar="FILE", help="take model and limits from this configuration")
+    command.set_defaults(command=_cut)
+
+
+_CUT_OPTIONS = ("edges", "background", "crop", "margin", "align", "preset", "format", "png", "quality", "keep_gps")
+
+
+def _cut(chosen: argparse.Namespace) -> int:
+    from alphadrop.engine.cutout import Engine
+    from alphadrop.engine.photo import own_pillow_limits
+
+    own_pillow_limits()
+    options = _cut_options(chosen)
+    inputs: list[Path] = chosen.inputs
+    targets = _targets(inputs, chosen.output, options, mask=chosen.mask)
+    settings = settings_in_force(chosen.config)
+    engine = Engine(
+        settings.model,
+        own_models=settings.models,
+        threads=settings.threads,
+        provider=settings.provider,
+        max_pixels=settings.limits.pixels,
+    )
+    engine.warm(chosen.model)
+    failed = 0
+    progress = Progress(len(inputs), "photo")
+    try:
+        for source, target in zip(inputs, targets, strict=True):
+            try:
+                report = _cut_one(source, target, options, engine, chosen)
+            except AlphadropError as error:
+                failed += 1
+                progress.clear()
+                complain(error)
+            else:
+                progress.clear()
+                _tell(report)
+            progress.advance()
+    finally:
+        progress.close()
+    return SOME_FAILED if failed else DONE
+
+
+def _cut_one(source: Path, target: Path, options: CutOptions, engine: Engine, chosen: argparse.Namespace) -> CutReport:
+    from alphadrop.engine.cutout import write_cut
+
+    if target.exists() and target.samefile(source):
+        raise BadOptions(f"{printable(target)}: an input is never overwritten", "choose another name with -o")
+    return write_cut(source, target, options, engine, model=chosen.model, mask=chosen.mask, overwrite=chosen.overwrite)
+
+
+def _cut_options(chosen: argparse.Namespace) -> CutOptions:
+    from alphadrop.engine.cutout import options_from
+    from alphadrop.engine.options import format_of, parse_aspect, parse_size
+
+    given = {name: getattr(chosen, name) for name in _CUT_OPTIONS if getattr(chosen, name) is not None}
+    if chosen.size:
+        given["size"] = parse_size(chosen.size)
+    if chosen.aspect:
+        given["aspect"] = parse_aspect(chosen.aspect)
+    if chosen.output is not None and chosen.output.suffix and not chosen.output.is_dir() and not chosen.mask:
+        given["format"] = format_of(chosen.output)
+    return options_from(**given)
+
+
+def _targets(inputs: list[Path], output: Path | None, options: CutOptions, *, mask: bool) -> list[Path]:
+    """Return where each input's result goes; two results never share a name."""
+    from alphadrop.engine.options import suffix_of
+
+    suffix = ".png" if mask else suffix_of(options.format)
+    if output is None:
+        return _apart(
+            [source.with_name(f"{source.stem}.{'mask' if mask else 'cutout'}{suffix}") for source in inputs], inputs
+        )
+    if output.is_dir() or len(inputs) > 1 or str(output).endswith(os.sep):
+        if not output.is_dir():
+            raise BadOptions(f"{printable(output)}: is not a folder", "make it first, or name one input and one file")
+        return _apart([output / f"{source.stem}{suffix}" for source in inputs], inputs)
+    if not output.suffix:
+        raise BadOptions(
+            f"{printable(output)}: is no folder, and has no suffix to name a format", "make the folder first"
+        )
+    return [output]
+
+
+def _apart(targets: list[Path], inputs: list[Path]) -> list[Path]:
+    taken: set[Path] = set()
+    apart = []
+    for target, source in zip(targets, inputs, strict=True):
+        unique = target if target not in taken else target.with_name(f"{source.name}{target.suffix}")
+        number = 2
+        while unique in taken:
+            unique = target.with_name(f"{target.stem}-{number}{target.suffix}")
+            number += 1
+        taken.add(unique)
+        apart.append(unique)
+    return apart
+
+
+def _tell(report: CutReport) -> None:
+    source = printable(report.source)
+    for warning in report.warnings:
+        print(f"alphadrop: {source}: {warning}", file=sys.stderr)
+    if report.target is None:
+        print(f"alphadrop: {source}: no subject was found, nothing was written", file=sys.stderr)
+    else:
+        print(f"{source} -> {printable(report.target)}  ({sum(report.seconds.values()):.2f} s)")

@@ -1,0 +1,103 @@
+"""run, status, stop: the resident process."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from alphadrop.cli.terminal import DONE, SOME_FAILED, add_command
+from alphadrop.errors import AlphadropError, NotRunning, TargetExists, printable
+
+__all__ = ["add_to"]
+
+
+def add_to(commands: Any) -> None:
+    """Add the commands of this module."""
+    _add_run(commands)
+    _add_status(commands)
+    _add_stop(commands)
+
+
+def _add_run(commands: Any) -> None:
+    command = add_command(
+        commands,
+        "run",
+        "watch the hot folders, in the foreground",
+        "Watch the folders of the configuration and cut out what is dropped into them, until Ctrl+C.\n"
+        "The configuration is made, with comments, when there is none yet.",
+    )
+    command.add_argument("--config", type=Path, metavar="FILE", help="use this configuration")
+    command.set_defaults(command=_run)
+
+
+def _run(chosen: argparse.Namespace) -> int:
+    from alphadrop import config, paths
+
+    file = chosen.config or paths.config_file()
+    if chosen.config is None and not file.exists():
+        try:
+            config.create_default(file)
+            print(f"made a configuration: {printable(file)}", file=sys.stderr)
+        except TargetExists:
+            pass  # another alphadrop made it in this moment
+    settings = config.load(file)
+    from alphadrop.service import lifecycle
+
+    lifecycle.run(settings)
+    return DONE
+
+
+def _add_status(commands: Any) -> None:
+    command = add_command(commands, "status", "say how the daemon and its folders are")
+    command.add_argument("--json", action="store_true", help="for programs")
+    command.set_defaults(command=_status)
+
+
+def _status(chosen: argparse.Namespace) -> int:
+    from alphadrop.client import Client
+
+    status = Client().status()
+    if chosen.json:
+        print(json.dumps(status, indent=2))
+        return DONE
+    model = status["model"]
+    print(f"alphadrop {status['version']}, process {status['pid']}: {status['state']}")
+    print(f"model    {model['name']}: {model['state']}{', ' if model['device'] else ''}{model['device']}")
+    if model["message"]:
+        print(f"         {model['message']}\n         {model['hint']}")
+    for folder in status["folders"]:
+        print(f"folder   {folder['input']}: {folder['health']}")
+        print(f"      -> {folder['output']}")
+        counts = ("pending", "working", "done", "no_subject", "skipped", "failed")
+        told = [f"{folder[name]} {name.replace('_', ' ')}" for name in counts if folder[name] or name == "done"]
+        print(f"         {', '.join(told)}")
+        if folder["remedy"]:
+            print(f"         {folder['remedy']}")
+    return DONE
+
+
+def _add_stop(commands: Any) -> None:
+    command = add_command(commands, "stop", "let the daemon finish the file at work, and end it")
+    command.set_defaults(command=_stop)
+
+
+def _stop(_: argparse.Namespace) -> int:
+    from alphadrop.client import Client
+
+    client = Client()
+    client.stop()
+    deadline = time.monotonic() + 15
+    while time.monotonic() < deadline:
+        try:
+            client.status()
+        except NotRunning:
+            return DONE
+        except AlphadropError:
+            pass  # it is closing the socket in this moment
+        time.sleep(0.05)
+    print("alphadrop: the daemon is still finishing a file", file=sys.stderr)
+    return SOME_FAILED

@@ -1,0 +1,167 @@
+"""doctor: is everything here that is needed, and what is used."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import statistics
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from alphadrop import __version__
+from alphadrop.cli.config import settings_in_force
+from alphadrop.cli.terminal import DONE, SOME_FAILED, add_command
+from alphadrop.errors import AlphadropError, NotRunning, printable
+
+if TYPE_CHECKING:
+    from alphadrop.config import Settings
+
+__all__ = ["add_to"]
+
+_RUNS = 5
+_LITTLE_SPACE = 1_000_000_000
+_FEW_WATCHES = 8192
+
+
+@dataclass(frozen=True, slots=True)
+class _Finding:
+    """One thing looked at."""
+
+    what: str
+    verdict: Literal["ok", "note", "wrong"]
+    told: str
+    remedy: str = ""
+
+
+def add_to(commands: Any) -> None:
+    """Add the command."""
+    command = add_command(
+        commands,
+        "doctor",
+        "look at the installation and say what is wrong and how to mend it",
+        "Look at everything Alphadrop needs and measure the model. Exit status 1 when something is wrong.",
+    )
+    command.add_argument("--json", action="store_true", help="for programs")
+    command.set_defaults(command=_doctor)
+
+
+def _doctor(chosen: argparse.Namespace) -> int:
+    findings = []
+    for finding in _look():
+        findings.append(finding)
+        if not chosen.json:
+            mark = {"ok": "  ok", "note": "note", "wrong": " !! "}[finding.verdict]
+            print(f"{mark}  {finding.what:14} {finding.told}", flush=True)
+            if finding.remedy:
+                print(f"{'':20} {finding.remedy}")
+    if chosen.json:
+        print(json.dumps([asdict(finding) for finding in findings], indent=2))
+    return SOME_FAILED if any(finding.verdict == "wrong" for finding in findings) else DONE
+
+
+def _look() -> Iterator[_Finding]:
+    yield _Finding("alphadrop", "ok", f"{__version__}, Python {platform.python_version()}, {sys.executable}")
+    tested = sys.platform == "linux"
+    yield _Finding("system", "ok" if tested else "note", platform.platform(), "" if tested else "not tested here")
+    settings = None
+    try:
+        settings = settings_in_force(None)
+    except AlphadropError as error:
+        yield _Finding("configuration", "wrong", error.message, error.hint)
+    else:
+        made = settings.file.exists()
+        told = printable(settings.file) if made else "none yet, the defaults are used"
+        yield _Finding(
+            "configuration", "ok" if made else "note", told, "" if made else "make it: alphadrop config init"
+        )
+        for warning in settings.warnings:
+            yield _Finding("configuration", "note", warning)
+        yield _model(settings)
+        yield from _folders(settings)
+    yield from _events()
+    yield _daemon()
+    yield _heic()
+
+
+def _model(settings: Settings) -> _Finding:
+    import numpy as np
+
+    from alphadrop.engine.cutout import Engine
+
+    engine = Engine(settings.model, own_models=settings.models, threads=settings.threads, provider=settings.provider)
+    try:
+        segmenter = engine.warm()
+        side = segmenter.spec.input_size
+        view = np.random.default_rng(0).integers(0, 256, (side, side, 3), np.uint8)
+        times = []
+        for _ in range(_RUNS):
+            started = time.perf_counter()
+            segmenter.saliency(view)
+            times.append(time.perf_counter() - started)
+    except AlphadropError as error:
+        return _Finding("model", "wrong", error.message, error.hint)
+    told = f"{segmenter.spec.name} on {segmenter.device}: {statistics.median(times):.2f} s a run, checksum right"
+    return _Finding("model", "ok", told)
+
+
+def _folders(settings: Settings) -> Iterator[_Finding]:
+    for folder in settings.folders:
+        for path, need, verb in ((folder.input, os.R_OK, "read"), (folder.output, os.W_OK, "written to")):
+            name = printable(path)
+            if not path.is_dir():
+                yield _Finding("folder", "wrong", f"{name} is not there", "make it, or mount its disk")
+            elif not os.access(path, need | os.X_OK):
+                yield _Finding("folder", "wrong", f"{name} cannot be {verb}", "give yourself permission")
+            else:
+                yield _space(path) if need == os.W_OK else _Finding("folder", "ok", name)
+
+
+def _space(path: Path) -> _Finding:
+    free = shutil.disk_usage(path).free
+    told = f"{printable(path)}, {free / 1e9:.1f} GB free"
+    if free < _LITTLE_SPACE:
+        return _Finding("folder", "wrong", told, "free some space: a cut-out of 12 megapixels takes about 12 MB")
+    return _Finding("folder", "ok", told)
+
+
+def _events() -> Iterator[_Finding]:
+    if sys.platform != "linux":
+        return
+    limits = {}
+    for name in ("max_user_watches", "max_user_instances"):
+        try:
+            limits[name] = int(Path("/proc/sys/fs/inotify", name).read_text())
+        except (OSError, ValueError):
+            yield _Finding("events", "note", "no inotify here; folders are scanned instead")
+            return
+    told = ", ".join(f"{name} {value}" for name, value in limits.items())
+    few = limits["max_user_watches"] < _FEW_WATCHES
+    remedy = f"for folders with many sub-folders: sysctl fs.inotify.max_user_watches={_FEW_WATCHES * 8}" if few else ""
+    yield _Finding("events", "note" if few else "ok", told, remedy)
+
+
+def _daemon() -> _Finding:
+    from alphadrop.client import Client
+
+    try:
+        status = Client().status()
+    except NotRunning as error:
+        return _Finding("daemon", "note", "not running", error.hint)
+    except AlphadropError as error:
+        return _Finding("daemon", "wrong", error.message, error.hint)
+    return _Finding("daemon", "ok", f"process {status['pid']}, {status['state']}, version {status['version']}")
+
+
+def _heic() -> _Finding:
+    from importlib.util import find_spec
+
+    if find_spec("pillow_heif") is None:
+        return _Finding("HEIC", "note", "not opened", "pip install 'alphadrop[heic]'")
+    return _Finding("HEIC", "ok", "opened")

@@ -1,0 +1,16 @@
+"""YAML to typed settings: every error at once, each with its file and line and the right spelling where it is near.
+
+* `load` and `parse` read a configuration, or raise one `ConfigError` that holds everything wrong with it.
+* `create_default` writes the annotated default for a new user; `as_yaml` says what is in force.
+
+Inside, one direction: `document` (text to guarded YAML nodes), `values` (one value), `schema` (the tables of keys, and
+what becomes of them), `checks` (folders against each other), `loading` and `writing`.
+"""
+
+from __future__ import annotations
+
+from alphadrop.config.loading import load, parse
+from alphadrop.config.settings import Limits, LogLevel, Provider, Settings
+from alphadrop.config.writing import as_yaml, create_default
+
+__all__ = ["Limits", "LogLevel", "Provider", "Settings", "as_yaml", "create_default", "load", "parse"]

@@ -1,0 +1,338 @@
+"""One photograph from end to end, and the library's two functions.
+
+from alphadrop import cut_file, cut_out
+
+cut_out("cat.jpg").save("cat.png")
+cut_file("shoe.jpg", "shoe-white.jpg", background="white", crop="subject", margin=0.1)
+"""
+
+from __future__ import annotations
+
+import io
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any, BinaryIO, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from alphadrop import atomic
+from alphadrop.engine import models
+from alphadrop.engine.compose import cutout_picture, enlargement, mask_picture
+from alphadrop.engine.encode import encode
+from alphadrop.engine.matte import alpha_matte
+from alphadrop.engine.models import ModelSpec
+from alphadrop.engine.options import Canvas, CutOptions, Format, format_of, from_preset, parse_background
+from alphadrop.engine.photo import DEFAULT_MAX_PIXELS, Photo, decode, from_image
+from alphadrop.engine.segmenter import OnnxSegmenter, Provider, Segmenter, usable_cpus
+from alphadrop.engine.subject import has_subject
+from alphadrop.errors import BadOptions, NoSubject, printable, reading_failed
+
+__all__ = ["DEFAULT_MODEL", "Cut", "CutReport", "Engine", "cut_file", "cut_out", "options_from", "write_cut"]
+
+DEFAULT_MODEL = "u2net-int8"
+_LOADED_AT_MOST = 2
+
+Outcome = Literal["done", "no_subject"]
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A photograph and its matte, before anything is drawn."""
+
+    photo: Photo
+    matte: NDArray[np.uint8]
+    """What was found; shape (H, W), all zero where there is no subject."""
+    alpha: NDArray[np.uint8]
+    """The matte, times the transparency the photograph came with."""
+    subject: bool
+    model: str
+    seconds: Mapping[str, float]
+    """Wall time of each stage so far."""
+
+
+@dataclass(frozen=True, slots=True)
+class CutReport:
+    """What became of one file."""
+
+    source: Path
+    target: Path | None
+    """None where there was no subject, and so no output."""
+    outcome: Outcome
+    size: tuple[int, int]
+    """Width and height of the photograph."""
+    model: str
+    warnings: tuple[str, ...]
+    seconds: Mapping[str, float]
+    """Wall time of each stage."""
+
+
+class Engine:
+    """Loaded networks and the way through them; safe to use from several threads."""
+
+    def __init__(
+        self,
+        model: str = DEFAULT_MODEL,
+        *,
+        own_models: Sequence[ModelSpec] = (),
+        threads: int = 0,
+        provider: Provider = "cpu",
+        max_pixels: int = DEFAULT_MAX_PIXELS,
+        load: Callable[[ModelSpec], Segmenter] | None = None,
+    ) -> None:
+        """Make an engine; nothing is loaded until it is needed or `warm` is called.
+
+        Args:
+            model: the registry's name of the model used where none is named.
+            own_models: rows that are added to the registry.
+            threads: for one run and one encode; 0 means one for each CPU this process may use.
+            provider: the execution provider of onnxruntime.
+            max_pixels: refuse larger photographs.
+            load: how a network is made from its row; by default with onnxruntime.
+        """
+        self.model = model
+        self.threads = threads or usable_cpus()
+        self.max_pixels = max_pixels
+        self._known = models.registry(own_models)
+        self._provider: Provider = provider
+        self._load = load or self._load_with_onnxruntime
+        self._loaded: OrderedDict[str, Segmenter] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def warm(self, model: str | None = None) -> Segmenter:
+        """Return a network, loading it where it is not loaded yet; the least used of many is let go.
+
+        Raises:
+            ModelError: unknown, missing, damaged, or its provider is not to be had.
+        """
+        name = model or self.model
+        with self._lock:
+            if name not in self._loaded:
+                self._loaded[name] = self._load(models.find_spec(name, self._known))
+                while len(self._loaded) > _LOADED_AT_MOST:
+                    self._loaded.popitem(last=False)
+            self._loaded.move_to_end(name)
+            return self._loaded[name]
+
+    @property
+    def loaded(self) -> Mapping[str, str]:
+        """The models in memory and the device each runs on."""
+        with self._lock:
+            return {name: segmenter.device for name, segmenter in self._loaded.items()}
+
+    def cut(self, stream: BinaryIO, name: str, options: CutOptions, *, model: str | None = None) -> Cut:
+        """Decode a photograph and find its matte.
+
+        Args:
+            stream: the encoded file, seekable, at its start.
+            name: how errors call it.
+            options: of the cut-out.
+            model: the registry's name of a model; None for the engine's own.
+
+        Raises:
+            PhotoError: the photograph cannot be opened.
+            ModelError: the model cannot be used.
+        """
+        started = time.perf_counter()
+        photo = decode(stream, name, max_pixels=self.max_pixels, keep_gps=options.keep_gps)
+        return self.cut_photo(photo, options, model=model, decoding=time.perf_counter() - started)
+
+    def cut_photo(self, photo: Photo, options: CutOptions, *, model: str | None = None, decoding: float = 0) -> Cut:
+        """Find the matte of a photograph that is already decoded; see `cut`."""
+        segmenter = self.warm(model)
+        clock = _Clock()
+        view = photo.view(segmenter.spec.input_size)
+        prepared = clock.lap()
+        saliency = segmenter.saliency(view)
+        inferred = clock.lap()
+        subject = has_subject(saliency)
+        width, height = photo.size
+        matte = alpha_matte(saliency, photo.image, options.edges) if subject else np.zeros((height, width), np.uint8)
+        alpha = matte if photo.alpha is None else _multiplied(matte, np.asarray(photo.alpha))
+        seconds = {"decode": decoding, "prepare": prepared, "network": inferred, "matte": clock.lap()}
+        return Cut(photo, matte, alpha, subject, segmenter.spec.name, seconds)
+
+    def draw(self, cut: Cut, options: CutOptions) -> list[bytes]:
+        """Return the encoded cut-out in pieces."""
+        picture = cutout_picture(cut.photo, cut.alpha, options)
+        return encode(picture, options.format, png=options.png, quality=options.quality, threads=self.threads)
+
+    def draw_mask(self, cut: Cut, options: CutOptions, format: Format = "png") -> list[bytes]:
+        """Return the encoded matte in pieces: a grey picture, framed like the cut-out, lossless but for JPEG."""
+        picture = mask_picture(cut.photo, cut.alpha, options)
+        return encode(picture, format, png=options.png, quality=100, threads=self.threads)
+
+    def _load_with_onnxruntime(self, spec: ModelSpec) -> Segmenter:
+        path = models.locate(spec)
+        models.verify(spec, path)
+        return OnnxSegmenter(spec, path, threads=self.threads, provider=self._provider)
+
+
+def cut_out(
+    image: Image.Image | NDArray[np.uint8] | bytes | str | Path, *, model: str | None = None, **options: Any
+) -> Image.Image:
+    """Cut the subject out of a picture.
+
+    Args:
+        image: a Pillow image, an array of shape (H, W, 3) or (H, W) with uint8 sRGB values, an encoded file's bytes, or
+            a file's path.
+        model: the registry's name of a model (`alphadrop models list`); the default is the embedded one.
+        **options: as in `options_from`; `format` and `quality` make no difference here.
+
+    Returns:
+        A new image, mode RGBA or LA with straight alpha (RGB or L over a background), with the picture's ICC profile.
+
+    Raises:
+        NoSubject: nothing stands out.
+        PhotoError, FileError, ModelError, BadOptions: see `alphadrop.errors`.
+    """
+    chosen = options_from(**options)
+    engine = _shared_engine()
+    if isinstance(image, (str, Path)):
+        name = printable(image)
+        cut = engine.cut(io.BytesIO(_read(Path(image))), name, chosen, model=model)
+    elif isinstance(image, bytes):
+        name = "image"
+        cut = engine.cut(io.BytesIO(image), name, chosen, model=model)
+    else:
+        name = "image"
+        picture = image if isinstance(image, Image.Image) else Image.fromarray(image)
+        cut = engine.cut_photo(from_image(picture), chosen, model=model)
+    if not cut.subject:
+        raise NoSubject(f"{name}: no subject was found", "choose a picture in which something stands out")
+    finished = cutout_picture(cut.photo, cut.alpha, chosen)
+    pixels = finished.pixels
+    result = Image.fromarray(pixels if pixels.shape[2] > 1 else pixels[..., 0])
+    if finished.icc:
+        result.info["icc_profile"] = finished.icc
+    if finished.dpi:
+        result.info["dpi"] = finished.dpi
+    return result
+
+
+def cut_file(
+    source: str | Path,
+    target: str | Path,
+    *,
+    model: str | None = None,
+    mask: bool = False,
+    overwrite: bool = True,
+    engine: Engine | None = None,
+    **options: Any,
+) -> CutReport:
+    """Cut the subject out of a file into another, which appears whole or not at all.
+
+    Args:
+        source: the photograph.
+        target: the cut-out; its suffix chooses the format where `format` is not given.
+        model: the registry's name of a model; the default is the embedded one.
+        mask: write the matte as a grey picture instead of the cut-out.
+        overwrite: whether a file of the target's name may be replaced; the source never is.
+        engine: the engine to use; the default is one that is kept for the whole process.
+        **options: as in `options_from`.
+
+    Returns:
+        What became of it. No subject is an outcome, not an error; nothing is written then.
+
+    Raises:
+        PhotoError, FileError, ModelError, BadOptions: see `alphadrop.errors`.
+    """
+    source, target = Path(source), Path(target)
+    format = format_of(target)
+    chosen = options_from(**options) if mask else options_from(**{"format": format, **options})
+    if _same_file(source, target):
+        raise BadOptions(f"{printable(target)}: an input is never overwritten", "choose another name")
+    return write_cut(source, target, chosen, engine or _shared_engine(), model=model, mask=mask, overwrite=overwrite)
+
+
+def write_cut(
+    source: Path,
+    target: Path,
+    options: CutOptions,
+    engine: Engine,
+    *,
+    model: str | None = None,
+    mask: bool = False,
+    overwrite: bool = False,
+) -> CutReport:
+    """Do what `cut_file` does, with options that are made already."""
+    name = printable(source)
+    clock = _Clock()
+    with io.BytesIO(_read(source)) as stream:
+        cut = engine.cut(stream, name, options, model=model)
+    clock.lap()
+    notes = cut.photo.warnings
+    if cut.subject:
+        pieces = engine.draw_mask(cut, options, format_of(target)) if mask else engine.draw(cut, options)
+        drawn = clock.lap()
+        atomic.write(target, pieces, replace=overwrite)
+        enlarged = enlargement(cut.alpha, options)
+        if enlarged > 1.05:
+            notes = (*notes, f"the subject was enlarged {enlarged:.1f} times")
+        seconds = {**cut.seconds, "encode": drawn, "write": clock.lap()}
+        return CutReport(source, target, "done", cut.photo.size, cut.model, notes, seconds)
+    return CutReport(source, None, "no_subject", cut.photo.size, cut.model, notes, cut.seconds)
+
+
+def options_from(*, preset: str | None = None, **options: Any) -> CutOptions:
+    """Return options from the words a person would use.
+
+    Args:
+        preset: start from a preset instead of the defaults.
+        **options: fields of `CutOptions`; besides, `background` may be a colour's name or a picture's path as text,
+            `size` and `aspect` and `align` are those of its canvas.
+
+    Raises:
+        BadOptions: an option is unknown, or its value makes no sense.
+    """
+    base = from_preset(preset) if preset else CutOptions()
+    if isinstance(options.get("background"), str):
+        options["background"] = parse_background(options["background"])
+    shape = {key: options.pop(key) for key in ("size", "aspect", "align") if key in options}
+    try:
+        canvas: Canvas = replace(options.pop("canvas", base.canvas), **shape)
+        return replace(base, canvas=canvas, **options)
+    except TypeError as error:
+        raise BadOptions(f"{error}", "the options are the fields of CutOptions, and size, aspect, align") from None
+
+
+@cache
+def _shared_engine() -> Engine:
+    return Engine()
+
+
+class _Clock:
+    """Wall time between two looks at it."""
+
+    def __init__(self) -> None:
+        self._last = time.perf_counter()
+
+    def lap(self) -> float:
+        now = time.perf_counter()
+        elapsed, self._last = now - self._last, now
+        return elapsed
+
+
+def _multiplied(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    product = first.astype(np.uint16) * second
+    return ((product + 127) // 255).astype(np.uint8)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise reading_failed(path, error) from error
+
+
+def _same_file(source: Path, target: Path) -> bool:
+    try:
+        return target.samefile(source)
+    except OSError:
+        return False

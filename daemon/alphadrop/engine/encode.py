@@ -1,0 +1,145 @@
+"""Pixels to bytes of a picture file: PNG written fast and in parallel, the other formats through Pillow.
+
+PNG (W3C Recommendation, third edition): the rows are cut into strips, each filtered and deflated on its own and ended
+with a full flush, so that the strips are one valid zlib stream end to end and can be made by several threads.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from isal import isal_zlib
+from numpy.typing import NDArray
+from PIL import Image
+
+from alphadrop import __version__
+from alphadrop.engine.options import Format, PngEffort
+
+__all__ = ["Picture", "encode"]
+
+_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_COLOUR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}
+_UP = 2
+_STRIP_ROWS = 128
+_LEVEL = 1
+_ZLIB_HEADER = b"\x78\x01"
+_LAST_BLOCK = b"\x03\x00"
+_ADLER_BASE = 65521
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A finished picture and what is said of it."""
+
+    pixels: NDArray[np.uint8]
+    """Shape (H, W, C): grey, grey and alpha, RGB, or RGBA with straight alpha."""
+    icc: bytes | None = None
+    dpi: tuple[float, float] | None = None
+    exif: bytes | None = None
+    """Starts with the TIFF header."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in pixels."""
+        return self.pixels.shape[1], self.pixels.shape[0]
+
+
+def encode(
+    picture: Picture, format: Format, *, png: PngEffort = "fast", quality: int = 92, threads: int = 2
+) -> list[bytes]:
+    """Return the encoded file in pieces, to be written one after the other.
+
+    Args:
+        picture: what to write; JPEG takes only pictures without alpha.
+        format: of the file.
+        png: `fast` deflates lightly in parallel; `small` takes Pillow's time for about a fifth fewer bytes.
+        quality: of JPEG and WebP, 1 to 100; WebP is lossless at 100.
+        threads: that may be used for a PNG.
+    """
+    if format == "png" and png == "fast":
+        return list(_png(picture, threads))
+    image = Image.fromarray(picture.pixels if picture.pixels.shape[2] > 1 else picture.pixels[..., 0])
+    stream = io.BytesIO()
+    image.save(stream, _PILLOW_NAMES[format], **_pillow_options(picture, format, quality))
+    return [stream.getvalue()]
+
+
+_PILLOW_NAMES: dict[Format, str] = {"png": "PNG", "webp": "WEBP", "tiff": "TIFF", "jpeg": "JPEG"}
+
+
+def _pillow_options(picture: Picture, format: Format, quality: int) -> dict[str, Any]:
+    options: dict[str, Any] = {}
+    if picture.icc:
+        options["icc_profile"] = picture.icc
+    if picture.exif:
+        options["exif"] = b"Exif\x00\x00" + picture.exif
+    if picture.dpi and format != "webp":
+        options["dpi"] = picture.dpi
+    match format:
+        case "webp":
+            options |= {"quality": quality, "lossless": quality == 100, "exact": True, "method": 4}
+        case "tiff":
+            options |= {"compression": "tiff_adobe_deflate"}
+        case "jpeg":
+            options |= {"quality": quality, "subsampling": 0, "optimize": True}
+        case "png":
+            pass
+    return options
+
+
+def _png(picture: Picture, threads: int) -> Iterator[bytes]:
+    height, width, channels = picture.pixels.shape
+    yield _SIGNATURE
+    yield _chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, _COLOUR_TYPES[channels], 0, 0, 0))
+    if picture.icc:
+        yield _chunk(b"iCCP", b"ICC profile\x00\x00" + zlib.compress(picture.icc))
+    if picture.dpi:
+        per_metre = [round(value / 0.0254) for value in picture.dpi]
+        yield _chunk(b"pHYs", struct.pack(">IIB", *per_metre, 1))
+    yield _chunk(b"tEXt", b"Software\x00Alphadrop " + __version__.encode("ascii"))
+    if picture.exif:
+        yield _chunk(b"eXIf", picture.exif)
+    tops = range(0, height, _STRIP_ROWS)
+    checksum = 1
+    with ThreadPoolExecutor(max_workers=max(1, threads)) as workers:
+        strips = workers.map(lambda top: _strip(picture.pixels, top), tops)
+        for top, (deflated, adler, length) in zip(tops, strips, strict=True):
+            checksum = _join_adler(checksum, adler, length)
+            start = _ZLIB_HEADER if top == 0 else b""
+            end = _LAST_BLOCK + struct.pack(">I", checksum) if top == tops[-1] else b""
+            yield _chunk(b"IDAT", start + deflated + end)
+    yield _chunk(b"IEND", b"")
+
+
+def _strip(pixels: NDArray[np.uint8], top: int) -> tuple[bytes, int, int]:
+    """Return one strip filtered and deflated, the Adler-32 of what was deflated, and its length."""
+    rows = pixels[top : top + _STRIP_ROWS]
+    flat = rows.reshape(len(rows), -1)
+    filtered = np.empty((len(rows), flat.shape[1] + 1), np.uint8)
+    filtered[:, 0] = _UP
+    np.subtract(flat[1:], flat[:-1], out=filtered[1:, 1:])
+    above = pixels[top - 1].reshape(-1) if top else np.zeros(flat.shape[1], np.uint8)
+    np.subtract(flat[0], above, out=filtered[0, 1:])
+    raw = filtered.data.cast("B")
+    deflate = isal_zlib.compressobj(_LEVEL, isal_zlib.DEFLATED, -isal_zlib.MAX_WBITS)
+    deflated = deflate.compress(raw) + deflate.flush(isal_zlib.Z_FULL_FLUSH)
+    return deflated, isal_zlib.adler32(raw), raw.nbytes
+
+
+def _join_adler(first: int, second: int, second_length: int) -> int:
+    """Return the Adler-32 of two pieces one after the other from the checksums of each (RFC 1950, section 8.2)."""
+    low = (first & 0xFFFF) + (second & 0xFFFF) - 1
+    high = (first >> 16) + (second >> 16) + second_length * ((first & 0xFFFF) - 1)
+    return (high % _ADLER_BASE) << 16 | low % _ADLER_BASE
+
+
+def _chunk(kind: bytes, data: bytes) -> bytes:
+    checksum = zlib.crc32(data, zlib.crc32(kind))
+    return b"".join((struct.pack(">I", len(data)), kind, data, struct.pack(">I", checksum)))

@@ -1,0 +1,99 @@
+"""Smooth quantities computed on a coarse grid and read at full camera size, a tile at a time.
+
+Filter coefficients and estimated colours change slowly: computing them on some hundred thousand points and
+interpolating costs a tenth of computing them on twelve million, and no array of the photograph's size is made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Field", "box_mean", "coarse_size", "tiles_with"]
+
+TILE = 256
+"""Side of a tile in pixels of the photograph."""
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """Values on a coarse grid that covers a photograph."""
+
+    values: NDArray[np.float32]
+    """Shape (h, w, C)."""
+    size: tuple[int, int]
+    """Width and height of the photograph in pixels."""
+
+    def tile(self, rows: slice, columns: slice) -> NDArray[np.float32]:
+        """Return the values at the pixels of a tile, interpolated bilinearly; shape (rows, columns, C)."""
+        height, width = self.values.shape[:2]
+        above, below, down = _neighbours(rows, height, self.size[1])
+        left, right, across = _neighbours(columns, width, self.size[0])
+        first, last = int(left[0]), int(right[-1]) + 1
+        strip = self.values[:, first:last]
+        lines = strip[above] * (1 - down)[:, None, None] + strip[below] * down[:, None, None]
+        weight = across[None, :, None]
+        return lines[:, left - first] * (1 - weight) + lines[:, right - first] * weight
+
+
+def coarse_size(size: tuple[int, int], longest: int) -> tuple[int, int]:
+    """Return width and height scaled so that the longer side is at most `longest` and neither is below 1."""
+    scale = min(1.0, longest / max(size))
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+
+
+def tiles_with(mask: NDArray[np.bool_]) -> Iterator[tuple[slice, slice]]:
+    """Yield the tiles of an array of shape (H, W) in which anything is true."""
+    height, width = mask.shape
+    for top in range(0, height, TILE):
+        rows = slice(top, min(top + TILE, height))
+        used = np.flatnonzero(mask[rows].any(axis=0))
+        for tile in np.unique(used // TILE):
+            yield rows, slice(int(tile) * TILE, min((int(tile) + 1) * TILE, width))
+
+
+def box_mean(values: NDArray[np.float32], radius: int) -> NDArray[np.float32]:
+    """Return the mean over a window of 2 radius + 1 on each side, cut at the borders.
+
+    Running sums: the cost does not depend on the radius.
+
+    Args:
+        values: shape (h, w, C), float32.
+        radius: in grid points.
+
+    Returns:
+        Shape (h, w, C), float32.
+    """
+    down = _mean_of_lines(values, radius)
+    across = _mean_of_lines(np.ascontiguousarray(down.swapaxes(0, 1)), radius)
+    return np.ascontiguousarray(across.swapaxes(0, 1))
+
+
+def _mean_of_lines(values: NDArray[np.float32], radius: int) -> NDArray[np.float32]:
+    """Return for each line the mean of it and the lines around it: whole lines are added, which memory likes."""
+    lines = len(values)
+    means = np.empty_like(values)
+    # float32 would lose the small variances of smooth pictures
+    running = values[:radius].sum(axis=0, dtype=np.float64)
+    for line in range(lines):
+        if line + radius < lines:
+            running += values[line + radius]
+        if line > radius:
+            running -= values[line - radius - 1]
+        count = min(line + radius + 1, lines) - max(line - radius, 0)
+        np.multiply(running, 1 / count, out=means[line], casting="same_kind")
+    return means
+
+
+def _neighbours(
+    span: slice, points: int, pixels: int
+) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float32]]:
+    """Return for each pixel of a span the two grid points around it and how far it is towards the second."""
+    centres = (np.arange(span.start, span.stop) + 0.5) * (points / pixels) - 0.5
+    centres = np.clip(centres, 0, points - 1)
+    before = np.floor(centres).astype(np.intp)
+    after = np.minimum(before + 1, points - 1)
+    return before, after, (centres - before).astype(np.float32)

@@ -1,0 +1,123 @@
+"""From the saliency map and the photograph to an alpha matte at full camera size.
+
+`plain` enlarges the map. `refined` lets it follow the photograph's own edges: the colour guided filter of He, Sun and
+Tang (Guided Image Filtering, TPAMI 2013, section 3.4), its coefficients computed on a coarse grid as in He and Sun
+(Fast Guided Filter, arXiv:1505.00996, section 3) and applied to the full photograph around the edge only.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from alphadrop.engine.field import Field, box_mean, coarse_size, tiles_with
+from alphadrop.engine.options import Edges
+
+__all__ = ["alpha_matte", "enlarge"]
+
+_GRID = 480
+"""Longer side of the coarse grid."""
+_RADIUS = 0.01
+"""Of the filter's window, as a part of the longer side: about three pixels of the saliency map."""
+_EPSILON = 1e-4
+"""Regularisation: the variance (of colours 0..1) below which an area counts as flat."""
+_LEVELS = (0.1, 0.9)
+"""Refined values outside become 0 and 1."""
+_SURE = 0.02
+"""A map this near to 0 or 1 over the whole window leaves nothing to refine."""
+
+
+def alpha_matte(saliency: NDArray[np.float32], image: Image.Image, edges: Edges) -> NDArray[np.uint8]:
+    """Return the alpha matte of a photograph.
+
+    Args:
+        saliency: what the network said; shape (S, S), 0..1.
+        image: the photograph, mode RGB or L.
+        edges: how the matte meets the subject's edge.
+
+    Returns:
+        Shape (H, W), uint8; 255 is wholly subject.
+    """
+    matte = enlarge(saliency, image.size)
+    return _refine(matte, saliency, image) if edges == "refined" else matte
+
+
+def enlarge(saliency: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Return a saliency map at the size (width, height) of the photograph; shape (H, W), uint8."""
+    eight_bit = Image.fromarray(np.rint(saliency * 255).astype(np.uint8))
+    return np.array(eight_bit.resize(size, Image.Resampling.BICUBIC))
+
+
+def _refine(matte: NDArray[np.uint8], saliency: NDArray[np.float32], image: Image.Image) -> NDArray[np.uint8]:
+    grid = coarse_size(image.size, _GRID)
+    radius = max(2, round(_RADIUS * max(grid)))
+    guide = image.resize(grid, Image.Resampling.BOX, reducing_gap=2.0)
+    colours = np.atleast_3d(np.asarray(guide, np.float32)) / 255
+    target = np.asarray(Image.fromarray(saliency).resize(grid, Image.Resampling.BICUBIC), np.float32)[..., None]
+    field = Field(_coefficients(colours, np.clip(target, 0, 1), radius), image.size)
+    unsure = _unsure(target[..., 0], radius)
+    here = np.asarray(Image.fromarray(unsure).resize(image.size, Image.Resampling.NEAREST))
+    for rows, columns in tiles_with(here):
+        box = (columns.start, rows.start, columns.stop, rows.stop)
+        pixels = np.atleast_3d(np.asarray(image.crop(box), np.float32)) / 255
+        matte[rows, columns] = _apply(field.tile(rows, columns), pixels)
+    return matte
+
+
+def _unsure(target: NDArray[np.float32], radius: int) -> NDArray[np.bool_]:
+    """Return where the filter could change anything: less than a window away from a value that is not 0 or 1."""
+    open_question = ((target > _SURE) & (target < 1 - _SURE)).astype(np.float32)[..., None]
+    return box_mean(open_question, 2 * radius)[..., 0] > 1e-9
+
+
+def _apply(coefficients: NDArray[np.float32], pixels: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Return alpha = a . I + b with levels, uint8; the last coefficient is b."""
+    alpha = coefficients[..., -1]
+    for channel in range(pixels.shape[2]):
+        alpha = alpha + coefficients[..., channel] * pixels[..., channel]
+    low, high = _LEVELS
+    return np.rint(np.clip((alpha - low) / (high - low), 0, 1) * 255).astype(np.uint8)
+
+
+def _coefficients(colours: NDArray[np.float32], target: NDArray[np.float32], radius: int) -> NDArray[np.float32]:
+    """Return a and b of the guided filter, averaged over the windows.
+
+    Args:
+        colours: the guide, shape (h, w, C), 0..1, C being 1 or 3.
+        target: what is filtered, shape (h, w, 1), 0..1.
+        radius: of the window, in grid points.
+
+    Returns:
+        Shape (h, w, C + 1), float32: a for each channel, then b.
+    """
+    channels = colours.shape[2]
+    pairs = [(i, j) for i in range(channels) for j in range(i, channels)]
+    products = np.stack([colours[..., i] * colours[..., j] for i, j in pairs], axis=-1)
+    means = box_mean(np.concatenate([colours, target, colours * target, products], axis=-1), radius)
+    mean_colour = means[..., :channels]
+    mean_target = means[..., channels : channels + 1]
+    covariance = means[..., channels + 1 : 2 * channels + 1] - mean_colour * mean_target
+    variance = np.empty((*target.shape[:2], channels, channels), np.float32)
+    for (i, j), mean_product in zip(pairs, np.moveaxis(means[..., 2 * channels + 1 :], -1, 0), strict=True):
+        variance[..., i, j] = variance[..., j, i] = mean_product - mean_colour[..., i] * mean_colour[..., j]
+    a = _solve(variance + _EPSILON * np.eye(channels, dtype=np.float32), covariance)
+    b = mean_target - (a * mean_colour).sum(axis=-1, keepdims=True)
+    return box_mean(np.concatenate([a, b], axis=-1), radius)
+
+
+def _solve(matrices: NDArray[np.float32], vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Solve symmetric systems of one or three unknowns, one a grid point, by the adjugate."""
+    if vectors.shape[-1] == 1:
+        return vectors / matrices[..., 0]
+    m = matrices.astype(np.float64)  # determinants of nearly flat areas are near 1e-18
+    xx, xy, xz = m[..., 0, 0], m[..., 0, 1], m[..., 0, 2]
+    yy, yz, zz = m[..., 1, 1], m[..., 1, 2], m[..., 2, 2]
+    c_xx, c_xy, c_xz = yy * zz - yz * yz, xz * yz - xy * zz, xy * yz - xz * yy
+    c_yy, c_yz, c_zz = xx * zz - xz * xz, xy * xz - xx * yz, xx * yy - xy * xy
+    determinant = xx * c_xx + xy * c_xy + xz * c_xz
+    u, v, w = vectors[..., 0], vectors[..., 1], vectors[..., 2]
+    solved = np.stack(
+        [c_xx * u + c_xy * v + c_xz * w, c_xy * u + c_yy * v + c_yz * w, c_xz * u + c_yz * v + c_zz * w], axis=-1
+    )
+    return (solved / determinant[..., None]).astype(np.float32)

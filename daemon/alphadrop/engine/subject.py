@@ -1,0 +1,36 @@
+"""Whether a saliency map shows a subject at all.
+
+Apart from the matte, because a map of nothing must be told before anything is made of it: stretched or refined, its
+noise would come out as a cut-out.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["SHARE", "THRESHOLD", "evidence", "has_subject"]
+
+SHARE = 0.005
+"""Part of the map that is looked at: its surest values. The square of a fourteenth of the picture's side."""
+THRESHOLD = 0.5
+"""The mean of those values from which on there is a subject: a sure subject may be as small as a 400th of the map."""
+
+
+def has_subject(saliency: NDArray[np.float32]) -> bool:
+    """Return whether a map shows a subject.
+
+    Measured by `benchmarks/no_subject.py`: see there for what counts as what.
+
+    Args:
+        saliency: of any shape and size, float32, 0..1, as the network says it: not stretched.
+    """
+    return evidence(saliency) >= THRESHOLD
+
+
+def evidence(saliency: NDArray[np.float32]) -> float:
+    """Return the mean of the surest values of a map, 0..1; 0 for an empty one."""
+    if saliency.size == 0:
+        return 0.0
+    count = max(1, round(saliency.size * SHARE))
+    return float(np.partition(saliency, -count, axis=None)[-count:].mean(dtype=np.float64))

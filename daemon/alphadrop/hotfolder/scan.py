@@ -1,0 +1,134 @@
+"""What is really in a folder: a walk that follows no link and opens nothing but regular files.
+
+Events may be lost, doubled or late; this is the truth they hint at. Folders others may write to are hostile ground, so
+every step is made relative to a descriptor and refuses symbolic links.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+import sys
+from collections.abc import Iterator
+from pathlib import Path, PurePath
+
+from alphadrop.errors import CannotRead, reading_failed
+from alphadrop.hotfolder.stability import Content
+
+__all__ = ["has_writer", "look_at", "open_input", "walk"]
+
+_NO_LINK = getattr(os, "O_NOFOLLOW", 0)
+_DIRECTORY = getattr(os, "O_DIRECTORY", 0)
+_OPEN_FILE = os.O_RDONLY | _NO_LINK | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+_BY_DESCRIPTOR = os.open in os.supports_dir_fd
+
+
+def walk(
+    root: Path, *, recursive: bool, skipped: frozenset[tuple[int, int]] = frozenset()
+) -> Iterator[tuple[PurePath, Content]]:
+    """Yield every regular file below a folder with what it is like, in the order of names.
+
+    Args:
+        root: the folder.
+        recursive: whether to go into its sub-folders; hidden ones and links never are.
+        skipped: device and inode of folders to leave out, such as an output folder inside its input.
+
+    Raises:
+        CannotRead: the folder itself cannot be listed. A sub-folder that cannot be is passed over.
+    """
+    try:
+        os.close(os.open(root, os.O_RDONLY | _DIRECTORY)) if _BY_DESCRIPTOR else os.listdir(root)
+    except OSError as error:
+        raise reading_failed(root, error) from error
+    steps = os.fwalk(root) if hasattr(os, "fwalk") else ((p, d, f, None) for p, d, f in os.walk(root))
+    for folder, subfolders, files, descriptor in steps:
+        below = PurePath(os.path.relpath(folder, root))
+        for name in sorted(files):
+            status = _status(folder, name, descriptor)
+            if status is not None and stat.S_ISREG(status.st_mode):
+                yield below / name, Content(status.st_size, status.st_mtime_ns)
+        if not recursive:
+            return
+        subfolders[:] = sorted(
+            name
+            for name in subfolders
+            if not name.startswith(".")
+            and (status := _status(folder, name, descriptor)) is not None
+            and (status.st_dev, status.st_ino) not in skipped
+        )
+
+
+def look_at(root: Path, relative: PurePath) -> Content | None:
+    """Return what a file is like now; None where it is gone or is no regular file reached without a link."""
+    with contextlib.suppress(OSError), _parent(root, relative) as parent:
+        status = _status(str(root / relative.parent), relative.name, parent)
+        if status is not None and stat.S_ISREG(status.st_mode):
+            return Content(status.st_size, status.st_mtime_ns)
+    return None
+
+
+def open_input(root: Path, relative: PurePath) -> int:
+    """Open a file for reading; return its descriptor.
+
+    Raises:
+        CannotRead: gone, forbidden, a link, or no regular file.
+    """
+    path = root / relative
+    try:
+        with _parent(root, relative) as parent:
+            if parent is None:
+                descriptor = os.open(path, _OPEN_FILE)
+            else:
+                descriptor = os.open(relative.name, _OPEN_FILE, dir_fd=parent)
+    except OSError as error:
+        raise reading_failed(path, error) from error
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise CannotRead(f"{path}: is not a regular file", "folders, pipes and devices are left alone")
+    return descriptor
+
+
+def has_writer(descriptor: int) -> bool:
+    """Return whether somebody has the file open for writing, as far as the system tells (Linux, local files of ours).
+
+    A read lease is granted only where nobody writes; it is given back at once. Whoever opens the file for writing in
+    that instant waits for us, and the kernel's signal about it must be ignored by the process.
+    """
+    if sys.platform != "linux":
+        return False
+    import fcntl
+
+    try:
+        fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+    except OSError as error:
+        return error.errno == errno.EAGAIN
+    fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+    return False
+
+
+def _status(folder: str, name: str, descriptor: int | None) -> os.stat_result | None:
+    try:
+        if descriptor is None:
+            return os.stat(os.path.join(folder, name), follow_symlinks=False)
+        return os.stat(name, dir_fd=descriptor, follow_symlinks=False)
+    except OSError:
+        return None
+
+
+@contextlib.contextmanager
+def _parent(root: Path, relative: PurePath) -> Iterator[int | None]:
+    """Give a descriptor of the folder a file is in, reached without following a link; None where systems have none."""
+    if not _BY_DESCRIPTOR:
+        yield None
+        return
+    descriptor = os.open(root, os.O_RDONLY | _DIRECTORY)
+    try:
+        for part in relative.parts[:-1]:
+            below = os.open(part, os.O_RDONLY | _DIRECTORY | _NO_LINK, dir_fd=descriptor)
+            os.close(descriptor)
+            descriptor = below
+        yield descriptor
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,1 @@
+"""The resident process: its life, and the local API it serves."""

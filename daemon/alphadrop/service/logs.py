@@ -1,0 +1,46 @@
+"""Where the daemon says what it does: standard error and a bounded file, whatever bytes a name is made of."""
+
+from __future__ import annotations
+
+import logging
+import logging.handlers
+import sys
+from pathlib import Path
+
+from alphadrop.errors import printable, writing_failed
+
+__all__ = ["set_up"]
+
+_FILE_SIZE = 1_000_000
+_FILES = 5
+
+
+class _OneLine(logging.Formatter):
+    """Makes the message one printable line; a traceback keeps its lines."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        trace = f"\n{self.formatException(record.exc_info)}" if record.exc_info else ""
+        line = f"{self.formatTime(record)} {record.levelname.lower():7} {printable(record.getMessage())}"
+        return (line + trace).encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def set_up(file: Path, level: str) -> None:
+    """Send the records of Alphadrop, and the warnings of what it uses, to standard error and to a file.
+
+    Raises:
+        FileError: the file cannot be made.
+    """
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        to_file = logging.handlers.RotatingFileHandler(
+            file, maxBytes=_FILE_SIZE, backupCount=_FILES - 1, encoding="utf-8", errors="backslashreplace"
+        )
+    except OSError as error:
+        raise writing_failed(file, error) from error
+    root = logging.getLogger()
+    for handler in (to_file, logging.StreamHandler(sys.stderr)):
+        handler.setFormatter(_OneLine())
+        root.addHandler(handler)
+    root.setLevel(logging.WARNING)
+    logging.getLogger("alphadrop").setLevel(level.upper())
+    logging.captureWarnings(True)
