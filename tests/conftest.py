@@ -1,0 +1,78 @@
+"""What many tests share: real photographs that anyone may use, the real engine, data from outside by environment."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from alphadrop.engine.cutout import Engine
+
+
+@pytest.fixture(scope="session")
+def photographs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """CC0 and public-domain photographs that scikit-image ships, as JPEG files."""
+    from skimage import data
+
+    folder = tmp_path_factory.mktemp("photographs")
+    pictures = {
+        "astronaut": data.astronaut(),
+        "cat": data.chelsea(),
+        "coffee": data.coffee(),
+        "rocket": data.rocket(),
+    }
+    files = {}
+    for name, pixels in pictures.items():
+        files[name] = folder / f"{name}.jpg"
+        Image.fromarray(pixels).save(files[name], quality=92)
+    return files
+
+
+@pytest.fixture(scope="session")
+def astronaut(photographs: dict[str, Path]) -> NDArray[np.uint8]:
+    """Shape (512, 512, 3), uint8, as decoded from the JPEG file."""
+    with Image.open(photographs["astronaut"]) as image:
+        return np.asarray(image)
+
+
+@pytest.fixture(scope="session")
+def engine() -> Engine:
+    """The real engine with the embedded model, warm."""
+    engine = Engine()
+    engine.warm()
+    return engine
+
+
+def _data(variable: str) -> Path:
+    folder = os.environ.get(variable)
+    if not folder:
+        pytest.skip(f"{variable} is not set: it names a folder of measuring data outside the repository")
+    return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def camera_photographs() -> Path:
+    """A folder of real camera files, 5 to 14 megapixels."""
+    return _data("ALPHADROP_PHOTOS")
+
+
+@pytest.fixture(scope="session")
+def odd_files() -> Path:
+    """A folder of odd, hostile and broken files with a manifest.csv."""
+    return _data("ALPHADROP_ODD")
+
+
+@pytest.fixture(scope="session")
+def accuracy_set() -> Path:
+    """A folder with score.py and public/."""
+    return _data("ALPHADROP_EVAL")
+
+
+@pytest.fixture(scope="session")
+def calibration_photographs() -> Path:
+    """A folder of photographs to calibrate a quantized model on."""
+    return _data("ALPHADROP_CALIBRATION")
