@@ -1,0 +1,72 @@
+# `make run` starts Alphadrop from a checkout; `make test` proves it works; `make ci` proves everything.
+
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+OTHER_PYTHONS := 3.12 3.13
+
+.PHONY: help run install test test-long test-other-pythons check bench docs-picture gimp-root ci clean
+
+help:
+	@echo "make run    install into $(VENV) and start the daemon in the foreground"
+	@echo "make test   the tests, in one interpreter, in minutes"
+	@echo "make check  formatting, lint, types and the direction of imports"
+	@echo "make bench  measure, and print the figures as tables"
+	@echo "make ci     all of it, the long tests, and the other interpreters that are here"
+
+run: $(VENV)/.runtime
+	$(BIN)/alphadrop run
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1" -c constraints.txt
+
+$(VENV)/.runtime: $(BIN)/python pyproject.toml constraints.txt
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[heic]'
+	touch $@
+
+$(STAMP): $(BIN)/python pyproject.toml constraints.txt
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[heic,quantize]' --group test --group check
+	touch $@ $(VENV)/.runtime
+
+install: $(STAMP)
+
+test: $(STAMP)
+	$(BIN)/python -m pytest -m "not long"
+
+test-long: $(STAMP) gimp-root
+	$(BIN)/python -m pytest -m long
+
+test-other-pythons:
+	@for version in $(OTHER_PYTHONS); do \
+	  if python$$version -c 'import sys' 2>/dev/null; then \
+	    $(MAKE) --no-print-directory test PYTHON=python$$version VENV=.venv-$$version || exit 1; \
+	  else echo "python$$version is not here: not tested with it"; fi; \
+	done
+
+check: $(STAMP)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+bench: $(STAMP)
+	$(BIN)/python benchmarks/bench.py
+
+docs-picture: $(STAMP)
+	$(BIN)/python docs/make_pictures.py
+
+# The tests of the GIMP plug-in run in a real GIMP, in a folder of its own outside the checkout.
+gimp-root:
+	tests/gimp/build_root.sh
+
+ci:
+	$(MAKE) test
+	$(MAKE) check
+	$(MAKE) test-long
+	$(MAKE) test-other-pythons
+	$(MAKE) bench
+
+clean:
+	rm -rf .venv .venv-* dist build .mypy_cache .ruff_cache .pytest_cache
