@@ -40,9 +40,9 @@ test-long: $(STAMP) gimp-root
 
 test-other-pythons:
 	@for version in $(OTHER_PYTHONS); do \
-	  if python$$version -c 'import sys' 2>/dev/null; then \
-	    $(MAKE) --no-print-directory test PYTHON=python$$version VENV=.venv-$$version || exit 1; \
-	  else echo "python$$version is not here: not tested with it"; fi; \
+	  if interpreter=$$(.ci/find-python $$version); then \
+	    $(MAKE) --no-print-directory test PYTHON=$$interpreter VENV=.venv-$$version || exit 1; \
+	  else echo "Python $$version is not here: not tested with it"; fi; \
 	done
 
 check: $(STAMP)

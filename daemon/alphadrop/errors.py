@@ -79,9 +79,15 @@ __all__ = [
 
 def printable(text: str | bytes | Path) -> str:
     """Return a file name as one line that any log, terminal or JSON can hold (no surrogates, no control characters)."""
-    raw = text if isinstance(text, bytes) else str(text).encode("utf-8", "surrogateescape")
-    decoded = raw.decode("utf-8", "backslashreplace")
+    if not isinstance(text, bytes):
+        text = b"".join(_raw(character) for character in str(text))
+    decoded = text.decode("utf-8", "backslashreplace")
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in decoded)
+
+
+def _raw(character: str) -> bytes:
+    """Return a character's bytes, those of an undecodable byte being that byte, as the file system has it."""
+    return character.encode("utf-8", "surrogateescape" if "\udc80" <= character <= "\udcff" else "backslashreplace")
 
 
 class AlphadropError(Exception):

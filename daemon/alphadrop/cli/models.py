@@ -65,7 +65,7 @@ def _known() -> dict[str, ModelSpec]:
 def _models_list(chosen: argparse.Namespace) -> int:
     from alphadrop.engine import models
 
-    rows = []
+    rows: list[dict[str, Any]] = []
     for spec in _known().values():
         try:
             place = printable(models.locate(spec))

@@ -10,7 +10,7 @@ what becomes of them), `checks` (folders against each other), `loading` and `wri
 from __future__ import annotations
 
 from alphadrop.config.loading import load, parse
-from alphadrop.config.settings import Limits, LogLevel, Provider, Settings
+from alphadrop.config.settings import Limits, LogLevel, Settings
 from alphadrop.config.writing import as_yaml, create_default
 
-__all__ = ["Limits", "LogLevel", "Provider", "Settings", "as_yaml", "create_default", "load", "parse"]
+__all__ = ["Limits", "LogLevel", "Settings", "as_yaml", "create_default", "load", "parse"]

@@ -13,7 +13,7 @@ from typing import Any, TypeVar, get_args, get_type_hints
 import yaml
 
 from alphadrop.config.document import Reading, Section, Table, nearest, quoted, section
-from alphadrop.config.settings import LOG_LEVELS, PROVIDERS, Limits, Settings
+from alphadrop.config.settings import LOG_LEVELS, Limits, Settings
 from alphadrop.config.values import (
     aspect,
     background,
@@ -31,7 +31,17 @@ from alphadrop.config.values import (
     whole,
 )
 from alphadrop.engine.models import ModelSpec
-from alphadrop.engine.options import ALIGNMENTS, CROPS, EDGES, FORMATS, PNG_EFFORTS, PRESETS, Canvas, CutOptions
+from alphadrop.engine.options import (
+    ALIGNMENTS,
+    CROPS,
+    EDGES,
+    FORMATS,
+    PNG_EFFORTS,
+    PRESETS,
+    PROVIDERS,
+    Canvas,
+    CutOptions,
+)
 from alphadrop.errors import BadOptions, printable
 from alphadrop.hotfolder.settings import IF_EXISTS, ORIGINALS, RESULTS, FolderSettings
 
@@ -106,7 +116,7 @@ SECTIONS: dict[str, Table] = {
 }
 """Every table by its name in messages."""
 
-_CUT_KEYS = {field.name for field in fields(CutOptions)} - {"canvas", "keep_gps"}
+_CUT_KEYS = {field.name for field in fields(CutOptions)} - {"keep_gps"}
 _FOLDER_KEYS = {field.name for field in fields(FolderSettings)} - {"cut"}
 
 
@@ -163,8 +173,11 @@ def folder(node: yaml.Node, above: Settings, known: Collection[str], reading: Re
     if isinstance(node, yaml.MappingNode):
         _required(part, ("input", "output"), "a folder", reading)
     base = PRESETS[values["preset"]] if "preset" in values else CutOptions()
-    base = replace(base, canvas=_canvas(base.canvas, values.get("canvas"), reading), keep_gps=above.keep_gps)
-    cut = _agreed(lambda **chosen: replace(base, **chosen), part, _CUT_KEYS, reading)
+    base = replace(base, keep_gps=above.keep_gps)
+    asked = {key: value for key, value in values.items() if key in _CUT_KEYS}
+    if "canvas" in asked:
+        asked["canvas"] = _canvas(base.canvas, asked["canvas"], reading)
+    cut = _agreed(lambda **some: replace(base, **some), asked, part, reading)
     known_model(part, known, reading)
     _look(part, cut, reading)
     if "input" not in values or "output" not in values:
@@ -209,23 +222,21 @@ def _required(part: Section, keys: Sequence[str], what: str, reading: Reading) -
             reading.problem(part.line, f"{what} needs `{key}`")
 
 
-def _canvas(base: Canvas, part: Section | None, reading: Reading) -> Canvas:
+def _canvas(base: Canvas, part: Section, reading: Reading) -> Canvas:
     """Return a preset's canvas with the keys that were given; a size displaces its aspect and an aspect its size."""
-    if part is None:
-        return base
     if part.values.keys() & {"size", "aspect"}:
         base = replace(base, size=None, aspect=None)
-    return _agreed(lambda **chosen: replace(base, **chosen), part, CANVAS.keys(), reading)
+    return _agreed(lambda **some: replace(base, **some), part.values, part, reading)
 
 
-def _agreed(make: Callable[..., T], part: Section, keys: Collection[str], reading: Reading) -> T:
-    """Make options of the keys that were given.
+def _agreed(make: Callable[..., T], asked: Mapping[str, Any], part: Section, reading: Reading) -> T:
+    """Make options of what was asked.
 
     Options that make no sense are written down at the key without which they would, and made without it, so that the
     next contradiction comes to light as well. Where another key could not be read, it may be what is missing: then
     only what no preset could take is written down.
     """
-    chosen = {key: part.values[key] for key in part.values if key in keys}
+    chosen = dict(asked)
     unread = part.lines.keys() & FOLDER.keys() - part.values.keys()
     while True:
         try:

@@ -7,15 +7,13 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from alphadrop.engine.models import ModelSpec
+from alphadrop.engine.options import Provider
 from alphadrop.hotfolder.settings import FolderSettings
 
-__all__ = ["LOG_LEVELS", "PROVIDERS", "Limits", "LogLevel", "Provider", "Settings"]
+__all__ = ["LOG_LEVELS", "Limits", "LogLevel", "Settings"]
 
-Provider = Literal["cpu", "cuda", "directml", "coreml", "openvino"]
-"""The segmenter's own names, said again because asking it would load ONNX Runtime."""
 LogLevel = Literal["debug", "info", "warning", "error"]
 
-PROVIDERS: tuple[Provider, ...] = get_args(Provider)
 LOG_LEVELS: tuple[LogLevel, ...] = get_args(LogLevel)
 
 

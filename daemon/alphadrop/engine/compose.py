@@ -36,7 +36,7 @@ def cutout_picture(photo: Photo, alpha: NDArray[np.uint8], options: CutOptions) 
         FileError, PhotoError: the background picture cannot be used.
     """
     image, icc = photo.image, photo.icc
-    if options.background is not None and image.mode == "L" and not _is_grey(options.background):
+    if options.background is not None and not _can_hold(image.mode, icc, options.background):
         image, icc = to_srgb(image, icc), None
     pixels = _straight(image, alpha, refined=options.edges == "refined")
     framed = frame(alpha, options)
@@ -73,7 +73,7 @@ def _straight(image: Image.Image, alpha: NDArray[np.uint8], *, refined: bool) ->
         foreground.clean_edges(pixels[..., :-1], alpha, image)
     # One machine word a pixel: clearing the far background is one multiplication.
     words = pixels.view(np.uint32 if pixels.shape[2] == 4 else np.uint16)[..., 0]
-    words *= foreground.near(alpha > 0, foreground.REACH)
+    np.multiply(words, foreground.near(alpha > 0, foreground.REACH), out=words)
     return pixels
 
 
@@ -92,12 +92,10 @@ def _over(cutout: Image.Image, background: Background, icc: bytes | None) -> Ima
         behind = ImageOps.fit(_background_picture(background), cutout.size, Image.Resampling.LANCZOS)
     elif background is not None:
         behind = Image.new("RGB", cutout.size, background)
-    if cutout.mode == "LA":
-        return Image.composite(cutout.getchannel("L"), behind.convert("L"), cutout.getchannel("A"))
-    if icc is not None:
-        own = ImageCms.ImageCmsProfile(io.BytesIO(icc))
-        ImageCms.profileToProfile(behind, _SRGB, own, inPlace=True)
-    return Image.composite(cutout.convert("RGB"), behind, cutout.getchannel("A"))
+    mode = "L" if cutout.mode == "LA" else "RGB"
+    to_own = _from_srgb(mode, icc) if icc is not None else None
+    behind = ImageCms.applyTransform(behind, to_own) if to_own is not None else behind.convert(mode)
+    return Image.composite(cutout.convert(mode), behind, cutout.getchannel("A"))
 
 
 def _background_picture(path: Path) -> Image.Image:
@@ -109,5 +107,15 @@ def _background_picture(path: Path) -> Image.Image:
     return to_srgb(photo.image, photo.icc)
 
 
-def _is_grey(background: Background) -> bool:
-    return isinstance(background, tuple) and len(set(background)) == 1
+def _can_hold(mode: str, icc: bytes | None, background: Background) -> bool:
+    """Return whether a background can be said in the colours of a photograph."""
+    grey = isinstance(background, tuple) and len(set(background)) == 1
+    return (mode == "RGB" or grey) and (icc is None or _from_srgb(mode, icc) is not None)
+
+
+def _from_srgb(mode: str, icc: bytes) -> ImageCms.ImageCmsTransform | None:
+    """Return the way from sRGB into the colours of a profile; a scanner's may have only the other way."""
+    try:
+        return ImageCms.buildTransform(_SRGB, ImageCms.ImageCmsProfile(io.BytesIO(icc)), "RGB", mode)
+    except ImageCms.PyCMSError:
+        return None

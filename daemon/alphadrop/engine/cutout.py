@@ -28,9 +28,9 @@ from alphadrop.engine.compose import cutout_picture, enlargement, mask_picture
 from alphadrop.engine.encode import encode
 from alphadrop.engine.matte import alpha_matte
 from alphadrop.engine.models import ModelSpec
-from alphadrop.engine.options import Canvas, CutOptions, Format, format_of, from_preset, parse_background
+from alphadrop.engine.options import Canvas, CutOptions, Format, Provider, format_of, from_preset, parse_background
 from alphadrop.engine.photo import DEFAULT_MAX_PIXELS, Photo, decode, from_image
-from alphadrop.engine.segmenter import OnnxSegmenter, Provider, Segmenter, usable_cpus
+from alphadrop.engine.segmenter import OnnxSegmenter, Segmenter, usable_cpus
 from alphadrop.engine.subject import has_subject
 from alphadrop.errors import BadOptions, NoSubject, printable, reading_failed
 

@@ -21,6 +21,7 @@ from PIL import Image
 
 from alphadrop import __version__
 from alphadrop.engine.options import Format, PngEffort
+from alphadrop.errors import BadOptions
 
 __all__ = ["Picture", "encode"]
 
@@ -62,7 +63,14 @@ def encode(
         png: `fast` deflates lightly in parallel; `small` takes Pillow's time for about a fifth fewer bytes.
         quality: of JPEG and WebP, 1 to 100; WebP is lossless at 100.
         threads: that may be used for a PNG.
+
+    Raises:
+        BadOptions: the picture has more pixels on a side than the format can say.
     """
+    longest = _LONGEST_SIDE.get(format)
+    if longest is not None and max(picture.size) > longest:
+        across, down = picture.size
+        raise BadOptions(f"{across} x {down} pixels: a side of {format} is at most {longest}", "choose png or tiff")
     if format == "png" and png == "fast":
         return list(_png(picture, threads))
     image = Image.fromarray(picture.pixels if picture.pixels.shape[2] > 1 else picture.pixels[..., 0])
@@ -72,13 +80,16 @@ def encode(
 
 
 _PILLOW_NAMES: dict[Format, str] = {"png": "PNG", "webp": "WEBP", "tiff": "TIFF", "jpeg": "JPEG"}
+_LONGEST_SIDE: dict[Format, int] = {"webp": 16_383, "jpeg": 65_500}
+_LONGEST_EXIF_OF_JPEG = 65_533 - 6
+"""Of one marker segment, less the name in front of the data."""
 
 
 def _pillow_options(picture: Picture, format: Format, quality: int) -> dict[str, Any]:
     options: dict[str, Any] = {}
     if picture.icc:
         options["icc_profile"] = picture.icc
-    if picture.exif:
+    if picture.exif and (format != "jpeg" or len(picture.exif) <= _LONGEST_EXIF_OF_JPEG):
         options["exif"] = b"Exif\x00\x00" + picture.exif
     if picture.dpi and format != "webp":
         options["dpi"] = picture.dpi

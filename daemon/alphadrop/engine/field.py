@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Field", "box_mean", "coarse_size", "tiles_with"]
+__all__ = ["Field", "box_mean", "coarse_size", "tiles_with", "unit"]
 
 TILE = 256
 """Side of a tile in pixels of the photograph."""
@@ -34,15 +34,20 @@ class Field:
         left, right, across = _neighbours(columns, width, self.size[0])
         first, last = int(left[0]), int(right[-1]) + 1
         strip = self.values[:, first:last]
-        lines = strip[above] * (1 - down)[:, None, None] + strip[below] * down[:, None, None]
-        weight = across[None, :, None]
-        return lines[:, left - first] * (1 - weight) + lines[:, right - first] * weight
+        lines = _blend(strip[above], strip[below], down[:, None, None])
+        return _blend(lines[:, left - first], lines[:, right - first], across[None, :, None])
 
 
 def coarse_size(size: tuple[int, int], longest: int) -> tuple[int, int]:
     """Return width and height scaled so that the longer side is at most `longest` and neither is below 1."""
     scale = min(1.0, longest / max(size))
     return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+
+
+def unit(values: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return 8-bit values as float32, 0..1, of the same shape."""
+    scaled: NDArray[np.float32] = np.multiply(values, np.float32(1 / 255), dtype=np.float32)
+    return scaled
 
 
 def tiles_with(mask: NDArray[np.bool_]) -> Iterator[tuple[slice, slice]]:
@@ -86,6 +91,10 @@ def _mean_of_lines(values: NDArray[np.float32], radius: int) -> NDArray[np.float
         count = min(line + radius + 1, lines) - max(line - radius, 0)
         np.multiply(running, 1 / count, out=means[line], casting="same_kind")
     return means
+
+
+def _blend(first: NDArray[np.float32], second: NDArray[np.float32], weight: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.add(first, (second - first) * weight, dtype=np.float32)
 
 
 def _neighbours(

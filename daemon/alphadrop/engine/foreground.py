@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from alphadrop.engine.field import Field, box_mean, coarse_size, tiles_with
+from alphadrop.engine.field import Field, box_mean, coarse_size, tiles_with, unit
 
 __all__ = ["REACH", "clean_edges", "near"]
 
@@ -42,8 +42,8 @@ def clean_edges(pixels: NDArray[np.uint8], alpha: NDArray[np.uint8], image: Imag
     foreground, background = _estimate(image, alpha)
     for rows, columns in tiles_with(edge):
         here = edge[rows, columns]
-        alphas = alpha[rows, columns][here].astype(np.float32)[:, None] / 255
-        seen = pixels[rows, columns][here].astype(np.float32) / 255
+        alphas = unit(alpha[rows, columns][here])[:, None]
+        seen = unit(pixels[rows, columns][here])
         own = foreground.tile(rows, columns)[here]
         behind = background.tile(rows, columns)[here]
         corrected = _explain(seen, alphas, own, behind)
@@ -66,9 +66,9 @@ def near(mask: NDArray[np.bool_], reach: int) -> NDArray[np.bool_]:
 def _estimate(image: Image.Image, alpha: NDArray[np.uint8]) -> tuple[Field, Field]:
     """Return the blurred colours of subject and background."""
     grid = coarse_size(image.size, _GRID)
-    seen = np.atleast_3d(np.asarray(image.resize(grid, Image.Resampling.BOX, reducing_gap=2.0), np.float32)) / 255
+    seen = unit(np.atleast_3d(np.asarray(image.resize(grid, Image.Resampling.BOX, reducing_gap=2.0))))
     shrunk = Image.fromarray(alpha).resize(grid, Image.Resampling.BOX, reducing_gap=2.0)
-    alphas = np.asarray(shrunk, np.float32)[..., None] / 255
+    alphas = unit(np.asarray(shrunk))[..., None]
     foreground = background = seen
     for radius in (max(2, round(_WIDE * max(grid))), max(1, round(_NARROW * max(grid)))):
         own = _weighted_mean(foreground, alphas, radius)
@@ -88,4 +88,5 @@ def _explain(
     seen: NDArray[np.float32], alphas: NDArray[np.float32], own: NDArray[np.float32], behind: NDArray[np.float32]
 ) -> NDArray[np.float32]:
     """Return the foreground colour, moved so that it and the background mix to what is seen; 0..1."""
-    return np.clip(own + alphas * (seen - alphas * own - (1 - alphas) * behind), 0, 1)
+    explained: NDArray[np.float32] = np.clip(own + alphas * (seen - alphas * own - (1 - alphas) * behind), 0, 1)
+    return explained

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from alphadrop.engine.field import Field, box_mean, coarse_size, tiles_with
+from alphadrop.engine.field import Field, box_mean, coarse_size, tiles_with, unit
 from alphadrop.engine.options import Edges
 
 __all__ = ["alpha_matte", "enlarge"]
@@ -53,14 +53,14 @@ def _refine(matte: NDArray[np.uint8], saliency: NDArray[np.float32], image: Imag
     grid = coarse_size(image.size, _GRID)
     radius = max(2, round(_RADIUS * max(grid)))
     guide = image.resize(grid, Image.Resampling.BOX, reducing_gap=2.0)
-    colours = np.atleast_3d(np.asarray(guide, np.float32)) / 255
+    colours = unit(np.atleast_3d(np.asarray(guide)))
     target = np.asarray(Image.fromarray(saliency).resize(grid, Image.Resampling.BICUBIC), np.float32)[..., None]
     field = Field(_coefficients(colours, np.clip(target, 0, 1), radius), image.size)
     unsure = _unsure(target[..., 0], radius)
     here = np.asarray(Image.fromarray(unsure).resize(image.size, Image.Resampling.NEAREST))
     for rows, columns in tiles_with(here):
         box = (columns.start, rows.start, columns.stop, rows.stop)
-        pixels = np.atleast_3d(np.asarray(image.crop(box), np.float32)) / 255
+        pixels = unit(np.atleast_3d(np.asarray(image.crop(box))))
         matte[rows, columns] = _apply(field.tile(rows, columns), pixels)
     return matte
 
@@ -77,7 +77,8 @@ def _apply(coefficients: NDArray[np.float32], pixels: NDArray[np.float32]) -> ND
     for channel in range(pixels.shape[2]):
         alpha = alpha + coefficients[..., channel] * pixels[..., channel]
     low, high = _LEVELS
-    return np.rint(np.clip((alpha - low) / (high - low), 0, 1) * 255).astype(np.uint8)
+    levelled: NDArray[np.float32] = np.clip((alpha - low) / (high - low), 0, 1)
+    return np.rint(levelled * 255).astype(np.uint8)
 
 
 def _coefficients(colours: NDArray[np.float32], target: NDArray[np.float32], radius: int) -> NDArray[np.float32]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, get_args
@@ -15,6 +16,7 @@ __all__ = [
     "FORMATS",
     "PNG_EFFORTS",
     "PRESETS",
+    "PROVIDERS",
     "Alignment",
     "Background",
     "Canvas",
@@ -23,6 +25,7 @@ __all__ = [
     "Edges",
     "Format",
     "PngEffort",
+    "Provider",
     "format_of",
     "from_preset",
     "parse_aspect",
@@ -35,6 +38,8 @@ Format = Literal["png", "webp", "tiff", "jpeg"]
 Edges = Literal["plain", "refined"]
 Crop = Literal["none", "subject"]
 PngEffort = Literal["fast", "small"]
+Provider = Literal["cpu", "cuda", "directml", "coreml", "openvino"]
+"""What onnxruntime runs a network on."""
 Alignment = Literal["centre", "top", "bottom", "left", "right"]
 Background = tuple[int, int, int] | Path | None
 """An sRGB colour, the path of a picture, or None for transparent."""
@@ -42,6 +47,7 @@ Background = tuple[int, int, int] | Path | None
 FORMATS: tuple[Format, ...] = get_args(Format)
 EDGES: tuple[Edges, ...] = get_args(Edges)
 CROPS: tuple[Crop, ...] = get_args(Crop)
+PROVIDERS: tuple[Provider, ...] = get_args(Provider)
 PNG_EFFORTS: tuple[PngEffort, ...] = get_args(PngEffort)
 ALIGNMENTS: tuple[Alignment, ...] = get_args(Alignment)
 
@@ -145,12 +151,14 @@ def parse_background(text: str) -> Background:
     if text.strip().lower() == "transparent":
         return None
     try:
-        return ImageColor.getrgb(text.strip())[:3]
+        colour = ImageColor.getrgb(text.strip())
     except ValueError:
-        pass
-    path = Path(text).expanduser()
-    if path.suffix and not text.startswith("#"):
-        return path
+        path = Path(os.path.expanduser(text))
+        if path.suffix and not text.startswith("#"):
+            return path
+    else:
+        if len(colour) == 3 and max(colour) <= 255:
+            return colour
     raise BadOptions(
         f"{text!r} is neither `transparent` nor a colour nor a picture's path",
         "a colour is a name (white), #rrggbb or rgb(r,g,b); a picture's path ends in .jpg, .png, ...",

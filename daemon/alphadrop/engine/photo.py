@@ -7,8 +7,10 @@ decoder can fail into an error that names the file.
 from __future__ import annotations
 
 import io
+import logging
 import math
 import struct
+import sys
 import warnings
 from dataclasses import dataclass
 from typing import BinaryIO, cast
@@ -98,6 +100,7 @@ def decode(stream: BinaryIO, name: str, *, max_pixels: int = DEFAULT_MAX_PIXELS,
             _refuse_size(opened.size, name, max_pixels)
             notes = _notes_before_load(opened)
             grey_with_alpha = opened.format == "PNG" and any(str(tile[3]).startswith("LA") for tile in opened.tile)
+            _scale_see_through(opened)
             opened.load()
             # Only now: Pillow turns some TIFF files upright itself, and drops their orientation, while it loads.
             exif, orientation, exif_notes = _exif(opened, keep_gps=keep_gps)
@@ -116,6 +119,11 @@ def decode(stream: BinaryIO, name: str, *, max_pixels: int = DEFAULT_MAX_PIXELS,
 
 def from_image(image: Image.Image, name: str = "image") -> Photo:
     """Take a picture that is already decoded, as a library's caller has it; orientation and profile are honoured."""
+    try:
+        image.load()  # first: see `decode`
+    except OSError as error:
+        raise DamagedPhoto(f"{name}: damaged or cut off ({error})", "copy or export it again") from error
+    _refuse_size(image.size, name, sys.maxsize)
     exif, orientation, notes = _exif(image, keep_gps=False)
     return _upright(image, name, exif, orientation, notes)
 
@@ -127,6 +135,7 @@ def own_pillow_limits() -> None:
     """
     Image.MAX_IMAGE_PIXELS = None
     warnings.filterwarnings("ignore", module="PIL")
+    logging.getLogger("PIL").setLevel(logging.CRITICAL)
 
 
 def to_srgb(image: Image.Image, icc: bytes | None) -> Image.Image:
@@ -162,7 +171,7 @@ def _not_opened(head: bytes, name: str) -> UnsupportedFormat:
 def _refuse_size(size: tuple[int, int], name: str, max_pixels: int) -> None:
     width, height = size
     if width < 1 or height < 1:
-        raise DamagedPhoto(f"{name}: its header says {width} x {height} pixels", "copy or export it again")
+        raise DamagedPhoto(f"{name}: it has {width} x {height} pixels", "copy or export it again")
     if width * height > max_pixels:
         raise PhotoTooLarge(
             f"{name}: {width} x {height} pixels are more than the limit of {max_pixels / 1e6:.0f} megapixels",
@@ -172,8 +181,8 @@ def _refuse_size(size: tuple[int, int], name: str, max_pixels: int) -> None:
 
 def _notes_before_load(opened: Image.Image) -> tuple[str, ...]:
     notes = []
-    if _bits(opened) > 8:
-        notes.append("16 bit was reduced to 8")
+    if (bits := _bits(opened)) > 8:
+        notes.append(f"{bits} bit was reduced to 8")
     if opened.format != "MPO" and getattr(opened, "n_frames", 1) > 1:
         notes.append("only the first of several frames was cut")
     return tuple(notes)
@@ -181,13 +190,23 @@ def _notes_before_load(opened: Image.Image) -> tuple[str, ...]:
 
 def _bits(opened: Image.Image) -> int:
     """Return the bits of a channel, read from what the decoder was told to do."""
-    if opened.mode.startswith(("I", "F")):
-        return 16
     if opened.format == "TIFF":
         declared = cast("dict[int, object]", getattr(opened, "tag_v2", {})).get(258, 8)
         return max(declared) if isinstance(declared, tuple) else int(cast("int", declared))
+    if opened.mode.startswith(("I", "F")):
+        return 16
     rawmodes = [str(tile[3]) for tile in getattr(opened, "tile", [])]
     return 16 if any(";16" in rawmode for rawmode in rawmodes) else 8
+
+
+def _scale_see_through(opened: Image.Image) -> None:
+    """Bring a PNG's transparent colour, which Pillow leaves at the file's depth, to the 8 bits of the pixels it reads."""
+    colour = opened.info.get("transparency")
+    rawmode = str(opened.tile[0][3]) if opened.format == "PNG" and opened.tile else ""
+    if isinstance(colour, int) and rawmode in ("L;2", "L;4"):
+        opened.info["transparency"] = colour * (85 if rawmode == "L;2" else 17)
+    elif isinstance(colour, tuple) and rawmode == "RGB;16B":
+        opened.info["transparency"] = tuple(value >> 8 for value in colour)
 
 
 def _exif(opened: Image.Image, *, keep_gps: bool) -> tuple[bytes | None, int, tuple[str, ...]]:
@@ -197,11 +216,12 @@ def _exif(opened: Image.Image, *, keep_gps: bool) -> tuple[bytes | None, int, tu
         orientation = exif.get(ExifTags.Base.Orientation, 1)
         kept = Image.Exif()
         kept.update({tag: value for tag, value in exif.items() if tag not in _DROPPED_TAGS})
-        for pointer in (ExifTags.IFD.Exif, *((ExifTags.IFD.GPSInfo,) if keep_gps else ())):
+        pointers = (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo) if keep_gps else (ExifTags.IFD.Exif,)
+        for pointer in pointers:
             tags = {tag: value for tag, value in exif.get_ifd(pointer).items() if tag not in _DROPPED_TAGS}
             if tags:
                 kept.get_ifd(pointer).update(tags)
-        data = kept.tobytes() if len(kept) else b""
+        data = kept.tobytes() if len(kept) or any(kept.get_ifd(pointer) for pointer in pointers) else b""
     except Exception:
         return None, 1, ("its EXIF data are damaged and were left out",)
     return (data.removeprefix(b"Exif\x00\x00") or None), orientation if isinstance(orientation, int) else 1, ()
@@ -269,13 +289,13 @@ def _separate(
     mode = opened.mode
     if mode in ("RGB", "L") and "transparency" not in opened.info:
         return opened.copy(), None, icc
-    if mode == "1":
+    if mode == "1" and "transparency" not in opened.info:
         return opened.convert("L"), None, icc
     if mode.startswith("I;16"):
         return *_from_sixteen_bit(opened), icc
     if mode in ("I", "F"):
         raise UnsupportedFormat(
-            f"{name}: its pixels are {'floating point' if mode == 'F' else '32-bit'} numbers",
+            f"{name}: its pixels are {'floating point' if mode == 'F' else 'signed or 32-bit'} numbers",
             "export it with 8 or 16 bits a channel",
         )
     if mode == "CMYK":
@@ -284,7 +304,7 @@ def _separate(
         lab = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB"))
         converted = ImageCms.profileToProfile(opened, lab, _SRGB, outputMode="RGB")
         return cast("Image.Image", converted), None, None
-    if mode in ("LA", "La") or (mode == "L" and "transparency" in opened.info):
+    if mode in ("LA", "La", "1") or (mode == "L" and "transparency" in opened.info):
         grey = opened.convert("LA")
         return grey.getchannel("L"), grey.getchannel("A"), icc
     if mode in ("RGBA", "RGBa", "PA") or "transparency" in opened.info:
@@ -295,7 +315,10 @@ def _separate(
 
 def _from_sixteen_bit(opened: Image.Image) -> tuple[Image.Image, Image.Image | None]:
     values = np.asarray(opened).astype(np.uint32)
-    grey = Image.fromarray(((values * 255 + 32767) // 65535).astype(np.uint8))
+    largest = (1 << min(16, _bits(opened))) - 1
+    if cast("dict[int, object]", getattr(opened, "tag_v2", {})).get(ExifTags.Base.PhotometricInterpretation) == 0:
+        values = largest - values  # zero is white, which Pillow minds only up to 8 bits
+    grey = Image.fromarray(((values * 255 + largest // 2) // largest).astype(np.uint8))
     see_through = opened.info.get("transparency")
     if not isinstance(see_through, int):
         return grey, None
@@ -307,15 +330,17 @@ def _profile(opened: Image.Image) -> tuple[bytes | None, tuple[str, ...]]:
     icc = opened.info.get("icc_profile")
     if not icc:
         return None, ()
-    try:
-        space = ImageCms.ImageCmsProfile(io.BytesIO(icc)).profile.xcolor_space.strip()
-    except (OSError, struct.error, ValueError, TypeError):
-        return None, ("its colour profile is damaged and was left out",)
     grey = opened.mode in ("1", "L", "LA", "La") or opened.mode.startswith("I")
     expected = {"CMYK": "CMYK", "LAB": "Lab"}.get(opened.mode, "GRAY" if grey else "RGB")
-    if space != expected:
-        return None, (f"its colour profile is for {space} and was left out",)
-    return icc, ()
+    try:
+        profile = ImageCms.ImageCmsProfile(io.BytesIO(icc))
+        space = profile.profile.xcolor_space.strip()
+        if space == expected:
+            mode = {"CMYK": "CMYK", "Lab": "LAB", "GRAY": "L"}.get(space, "RGB")
+            ImageCms.buildTransform(profile, _SRGB, mode, "RGB")  # it may be whole, and say nothing of its colours
+    except (OSError, struct.error, ValueError, TypeError, ImageCms.PyCMSError):
+        return None, ("its colour profile is damaged and was left out",)
+    return (icc, ()) if space == expected else (None, (f"its colour profile is for {space} and was left out",))
 
 
 def _dpi(value: object) -> tuple[float, float] | None:

@@ -8,20 +8,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Protocol
 
 import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
 from alphadrop.engine.models import ModelSpec
+from alphadrop.engine.options import Provider
 from alphadrop.errors import ModelDamaged, ProviderUnavailable, printable
 
-__all__ = ["PROVIDERS", "OnnxSegmenter", "Provider", "Segmenter", "available_providers", "normalise"]
+__all__ = ["OnnxSegmenter", "Segmenter", "available_providers", "normalise", "usable_cpus"]
 
-Provider = Literal["cpu", "cuda", "directml", "coreml", "openvino"]
-PROVIDERS: dict[Provider, str] = {
+_NAMES: dict[Provider, str] = {
     "cpu": "CPUExecutionProvider",
     "cuda": "CUDAExecutionProvider",
     "directml": "DmlExecutionProvider",
@@ -77,9 +78,11 @@ class OnnxSegmenter:
         options.intra_op_num_threads = threads or usable_cpus()
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
-        options.enable_cpu_mem_arena = False  # the arena keeps 140 MB of a U2-Net for itself between two runs
+        _register_thrifty_arena()
+        options.add_session_config_entry("session.use_env_allocators", "1")
+        options.enable_mem_pattern = False  # it would take one block for a whole run, and a third more memory
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # an idle daemon uses no CPU
-        wanted = PROVIDERS[provider]
+        wanted = _NAMES[provider]
         try:
             session = ort.InferenceSession(str(path), options, providers=[wanted])
         except Exception as error:  # onnxruntime has no common base of its errors
@@ -124,6 +127,22 @@ class OnnxSegmenter:
         return np.clip(np.nan_to_num(saliency), 0, 1)
 
 
+@cache
+def _register_thrifty_arena() -> None:
+    """Let all sessions of this process share one arena that grows by what is asked for, not to the next power of two.
+
+    Without an arena every run gives its memory back and faults it in again, which costs a fifth of its time.
+    """
+    memory = ort.OrtMemoryInfo("Cpu", ort.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, ort.OrtMemType.DEFAULT)
+    as_requested = {
+        "max_mem": 0,
+        "arena_extend_strategy": 1,
+        "initial_chunk_size_bytes": -1,
+        "max_dead_bytes_per_chunk": -1,
+    }
+    ort.create_and_register_allocator(memory, ort.OrtArenaCfg(as_requested))
+
+
 def normalise(view: NDArray[np.uint8], spec: ModelSpec) -> NDArray[np.float32]:
     """Return a view as the network wants it.
 
@@ -144,7 +163,7 @@ def normalise(view: NDArray[np.uint8], spec: ModelSpec) -> NDArray[np.float32]:
 def available_providers() -> Sequence[Provider]:
     """Return the execution providers that this onnxruntime carries."""
     carried = set(ort.get_available_providers())
-    return [name for name, theirs in PROVIDERS.items() if theirs in carried]
+    return [name for name, theirs in _NAMES.items() if theirs in carried]
 
 
 def usable_cpus() -> int:

@@ -20,7 +20,10 @@ THRESHOLD = 0.5
 def has_subject(saliency: NDArray[np.float32]) -> bool:
     """Return whether a map shows a subject.
 
-    Measured by `benchmarks/no_subject.py`: see there for what counts as what.
+    How often it is wrong (`benchmarks/no_subject.py`): of 297 photographs with a subject it denies none by u2net-int8
+    and u2net, and 4 by u2netp: in three of those no pixel of the subject reaches 0.5, the truth of one is not known.
+    Of 33 pictures of nothing (a sunset, textures, flat colours, gradients, noise) it takes 1 by u2net-int8 and u2netp,
+    a brick wall, and none by u2net.
 
     Args:
         saliency: of any shape and size, float32, 0..1, as the network says it: not stretched.

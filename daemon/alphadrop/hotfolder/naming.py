@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Iterator
 from fnmatch import fnmatch
 from pathlib import PurePath
@@ -21,6 +22,7 @@ Kind = Literal["cutout", "mask"]
 _LONGEST_NAME = 255
 """In bytes, of nearly every file system."""
 _NUMBERS = 1_000
+_FIELD = re.compile(r"\{stem\}|\{ext\}")
 
 
 def wanted(relative: PurePath, settings: FolderSettings) -> bool:
@@ -50,7 +52,8 @@ def names(relative: PurePath, settings: FolderSettings, kind: Kind) -> Iterator[
     """
     suffix = ".mask.png" if kind == "mask" else suffix_of(settings.cut.format)
     extension = relative.suffix.removeprefix(".")
-    stem = settings.name.replace("{stem}", relative.stem).replace("{ext}", extension)
+    fields = {"{stem}": relative.stem, "{ext}": extension}
+    stem = _FIELD.sub(lambda field: fields[field[0]], settings.name)
     yield relative.with_name(_fitted(stem, suffix))
     if extension and "{ext}" not in settings.name:
         yield relative.with_name(_fitted(f"{stem}.{extension}", suffix))

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path, PurePath
 
-from alphadrop.errors import CannotRead, reading_failed
+from alphadrop.errors import CannotRead, printable, reading_failed
 from alphadrop.hotfolder.stability import Content
 
 __all__ = ["has_writer", "look_at", "open_input", "walk"]
@@ -86,7 +86,7 @@ def open_input(root: Path, relative: PurePath) -> int:
         raise reading_failed(path, error) from error
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise CannotRead(f"{path}: is not a regular file", "folders, pipes and devices are left alone")
+        raise CannotRead(f"{printable(path)}: is not a regular file", "folders, pipes and devices are left alone")
     return descriptor
 
 

@@ -1,0 +1,152 @@
+"""A network that takes no time, and the ground to try hot folders on: a ledger, two folders, one quick engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePath
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from alphadrop.engine.cutout import Engine
+from alphadrop.engine.models import ModelSpec
+from alphadrop.engine.options import CutOptions
+from alphadrop.errors import AlphadropError
+from alphadrop.hotfolder.ledger import Ledger, Row
+from alphadrop.hotfolder.scan import look_at
+from alphadrop.hotfolder.settings import FolderSettings
+from alphadrop.hotfolder.worker import Worker
+
+RED, GREEN, BLUE = (220, 30, 40), (30, 200, 60), (20, 60, 210)
+
+
+@dataclass
+class FakeSegmenter:
+    """Finds a square in the middle of everything; `before` is called first and may raise, wait or change files."""
+
+    spec: ModelSpec
+    before: Callable[[], None] = lambda: None
+    subject: bool = True
+    device: str = "fake"
+    runs: int = 0
+
+    def saliency(self, view: NDArray[np.uint8]) -> NDArray[np.float32]:
+        self.runs += 1
+        self.before()
+        found = np.zeros(view.shape[:2], np.float32)
+        if self.subject:
+            quarter = view.shape[0] // 4
+            found[quarter:-quarter, quarter:-quarter] = 1
+        return found
+
+
+@dataclass
+class FakeEngine:
+    """An engine around a fake, which is made when the engine first needs it."""
+
+    segmenter: FakeSegmenter | None = None
+    missing: AlphadropError | None = None
+    before: Callable[[], None] = lambda: None
+    subject: bool = True
+    engine: Engine = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.engine = Engine(load=self._load, threads=1)
+
+    def _load(self, spec: ModelSpec) -> FakeSegmenter:
+        if self.missing is not None:
+            raise self.missing
+        self.segmenter = FakeSegmenter(spec, before=lambda: self.before(), subject=self.subject)
+        return self.segmenter
+
+    @property
+    def runs(self) -> int:
+        return 0 if self.segmenter is None else self.segmenter.runs
+
+
+@dataclass
+class Clock:
+    """Time that passes when it is told to."""
+
+    now: float = 1_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Ground:
+    """Two folders, a ledger, a fake engine and a worker, in a folder of a test's own."""
+
+    def __init__(self, root: Path, **settings: object) -> None:
+        self.root = root
+        self.input = root / "in"
+        self.output = root / "out"
+        self.input.mkdir()
+        self.output.mkdir()
+        plain = FolderSettings(self.input, self.output, "u2net-int8", cut=CutOptions(edges="plain"), settle=0.0)
+        self.settings = replace(plain, **settings)  # type: ignore[arg-type]
+        self.ledger = Ledger(root / "ledger.sqlite")
+        self.fake = FakeEngine()
+        self.clock = Clock()
+
+    @property
+    def worker(self) -> Worker:
+        return Worker(self.fake.engine, self.ledger, {self.input: self.settings}, self.clock)
+
+    def drop(self, name: str, colour: tuple[int, int, int] = RED) -> Path:
+        """Put a photograph of one colour into the input folder."""
+        path = self.input / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return photograph(path, colour)
+
+    def note(self, name: str) -> None:
+        """Tell the ledger of a file as it is now."""
+        content = look_at(self.input, PurePath(name))
+        assert content is not None, name
+        self.ledger.note(self.input, PurePath(name), content, self.clock())
+
+    def work(self) -> int:
+        """Do everything that is due; return how many rows were taken."""
+        worker, done = self.worker, 0
+        while worker.work():
+            done += 1
+            assert done < 1000, "the worker takes the same rows again and again"
+        return done
+
+    def cut(self, name: str, colour: tuple[int, int, int] = RED) -> None:
+        """Drop a photograph, note it and do it."""
+        self.drop(name, colour)
+        self.note(name)
+        self.work()
+
+    def row(self, name: str) -> Row:
+        """Return the ledger's row of a file."""
+        (row,) = [row for row in self.ledger.rows(limit=10_000) if str(row.path) == name]
+        return row
+
+    def outputs(self) -> dict[str, tuple[int, int, int]]:
+        """Return every file in the output folder with the colour of its middle."""
+        files = sorted(path for path in self.output.rglob("*") if not path.is_dir())
+        return {path.relative_to(self.output).as_posix(): middle(path) for path in files}
+
+
+def photograph(path: Path, colour: tuple[int, int, int], size: tuple[int, int] = (48, 40)) -> Path:
+    """Write a picture of one colour, which a lossless format keeps as it is."""
+    format = {".jpg": "PNG", "": "PNG"}.get(path.suffix.lower(), None)
+    with path.open("wb") as stream:
+        Image.new("RGB", size, colour).save(stream, format or Image.registered_extensions()[path.suffix.lower()])
+    return path
+
+
+def middle(path: Path) -> tuple[int, int, int]:
+    """Return the colour of the middle of an output, which must be whole and there opaque."""
+    with Image.open(path) as image:
+        image.load()
+        if image.mode == "L":
+            value = int(np.asarray(image)[image.height // 2, image.width // 2])
+            return value, value, value
+        red, green, blue, alpha = (int(v) for v in np.asarray(image.convert("RGBA"))[image.height // 2, image.width // 2])
+    assert alpha == 255, path
+    return red, green, blue
