@@ -111,7 +111,10 @@ def _rename(temporary: Path, target: Path, *, replace: bool) -> None:
 def _sync_folder(folder: Path) -> None:
     if os.name != "posix":
         return
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except PermissionError:  # a folder that may be written to and not read
+        return
     try:
         os.fsync(descriptor)
     except OSError as error:

@@ -68,6 +68,8 @@ class Client:
             connection.request(method, path, headers={"Accept": "application/json"})
             response = connection.getresponse()
             answer = json.loads(response.read() or b"{}")
+            if not isinstance(answer, dict):
+                raise ValueError("it is no object")  # noqa: TRY004, TRY301 - of the same kind as no JSON at all
         except (FileNotFoundError, ConnectionRefusedError) as error:
             raise NotRunning("no daemon is running", "start it with: alphadrop run") from error
         except (OSError, http.client.HTTPException, ValueError) as error:
@@ -75,9 +77,11 @@ class Client:
         finally:
             connection.close()
         if response.status >= 400:
-            told = answer.get("error", {})
+            told = answer.get("error")
+            if not isinstance(told, dict):
+                told = {"message": f"the daemon answered {response.status} {response.reason}"}
             raise DaemonAnswered(response.status, told.get("code", ""), told.get("message", ""), told.get("hint", ""))
-        return dict(answer)
+        return answer
 
 
 class _UnixConnection(http.client.HTTPConnection):

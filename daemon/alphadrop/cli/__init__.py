@@ -1,22 +1,30 @@
 """The command line; the only room that knows every other.
 
-One module a group of commands. Each command imports what it needs when it runs, so that `alphadrop --help` and
-`alphadrop status` answer at once.
+One module a group of commands, imported only when one of them is called; each imports what it needs when it runs. So
+`alphadrop --help` and `alphadrop status` answer at once.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from importlib import import_module
 
 from alphadrop import __version__
-from alphadrop.cli import config, cut, daemon, doctor, models
-from alphadrop.cli.terminal import BAD_USAGE, SOME_FAILED, complain, status_of
-from alphadrop.errors import AlphadropError
 
-__all__ = ["main"]
+__all__ = ["COMMANDS", "main"]
+
+COMMANDS = {
+    "run": ("daemon", "watch the hot folders, in the foreground"),
+    "status": ("daemon", "say how the daemon and its folders are"),
+    "stop": ("daemon", "let the daemon finish the file at work, and end it"),
+    "cut": ("cut", "cut out the photographs named here"),
+    "models": ("models", "list, fetch, check and quantize networks"),
+    "config": ("config", "make, check and show the configuration"),
+    "doctor": ("doctor", "look at the installation, say what is wrong and how to mend it"),
+}
+"""Each command's module in this room, where `define_<command>` adds its arguments, and its help."""
 
 _EXIT_STATUS = """\
 exit status: 0 done (no subject included), 1 some inputs failed (each named on standard error),
@@ -25,26 +33,20 @@ exit status: 0 done (no subject included), 1 some inputs failed (each named on s
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return the process's exit status."""
-    parser = _parser()
-    chosen = parser.parse_args(arguments)
-    command: Callable[[argparse.Namespace], int] | None = getattr(chosen, "command", None)
+    words = sys.argv[1:] if arguments is None else arguments
+    parser = _parser(next((word for word in words if not word.startswith("-")), None))
+    chosen = parser.parse_args(words)
+    command = getattr(chosen, "command", None)
     if command is None:
         getattr(chosen, "parser", parser).print_help(sys.stderr)
-        return BAD_USAGE
-    try:
-        return command(chosen)
-    except AlphadropError as error:
-        complain(error)
-        return status_of(error)
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 130
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return SOME_FAILED
+        return 2
+    from alphadrop.cli.terminal import carry_out
+
+    return carry_out(command, chosen)
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(wanted: str | None) -> argparse.ArgumentParser:
+    """Return the parser of all commands, with the arguments of the one that is wanted."""
     parser = argparse.ArgumentParser(
         prog="alphadrop",
         description="Transparent cut-outs of photographs: drop them into a folder, or name them here. All local.",
@@ -53,6 +55,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"alphadrop {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    for room in (daemon, cut, models, config, doctor):
-        room.add_to(commands)
+    for name, (module, help) in COMMANDS.items():
+        command = commands.add_parser(
+            name,
+            help=help,
+            description=f"{help[0].upper()}{help[1:]}.",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        command.set_defaults(parser=command)
+        if name == wanted:
+            getattr(import_module(f"alphadrop.cli.{module}"), f"define_{name}")(command)
     return parser

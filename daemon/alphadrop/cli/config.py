@@ -5,30 +5,29 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from alphadrop.cli.terminal import DONE, add_command
+from alphadrop.cli.terminal import DONE, add_action
 from alphadrop.errors import printable
 
 if TYPE_CHECKING:
     from alphadrop.config import Settings
 
-__all__ = ["add_to", "settings_in_force"]
+__all__ = ["define_config", "settings_in_force"]
 
 
-def add_to(commands: Any) -> None:
-    """Add the commands of this module."""
-    command = add_command(commands, "config", "make, check and show the configuration")
+def define_config(command: argparse.ArgumentParser) -> None:
+    """Say what the actions of `config` take."""
     actions = command.add_subparsers(title="actions", metavar="ACTION")
 
-    init = add_command(actions, "init", "write the default configuration, with comments, where there is none")
+    init = add_action(actions, "init", "write the default configuration, with comments, where there is none")
     init.set_defaults(command=_config_init)
 
-    check = add_command(actions, "check", "say everything that is wrong in a configuration, with its lines")
+    check = add_action(actions, "check", "say everything that is wrong in a configuration, with its lines")
     check.add_argument("file", nargs="?", type=Path, metavar="FILE")
     check.set_defaults(command=_config_check)
 
-    show = add_command(actions, "show", "print the settings in force, defaults included")
+    show = add_action(actions, "show", "print the settings in force, defaults included")
     show.add_argument("file", nargs="?", type=Path, metavar="FILE")
     show.set_defaults(command=_config_show)
 

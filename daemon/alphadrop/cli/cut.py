@@ -6,10 +6,10 @@ import argparse
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from alphadrop.cli.config import settings_in_force
-from alphadrop.cli.terminal import DONE, SOME_FAILED, Progress, add_command, complain
+from alphadrop.cli.terminal import DONE, SOME_FAILED, Progress, complain
 from alphadrop.engine import options
 from alphadrop.errors import AlphadropError, BadOptions, printable
 
@@ -17,21 +17,20 @@ if TYPE_CHECKING:
     from alphadrop.engine.cutout import CutReport, Engine
     from alphadrop.engine.options import CutOptions
 
-__all__ = ["add_to"]
+__all__ = ["define_cut"]
 
 
-def add_to(commands: Any) -> None:
-    """Add the command."""
-    command = add_command(
-        commands,
-        "cut",
-        "cut out the photographs named here",
-        "Cut the subject out of photographs. Without -o the result stands beside the input as NAME.cutout.png.",
+def define_cut(command: argparse.ArgumentParser) -> None:
+    """Say what `cut` takes."""
+    command.description = (
+        "Cut the subject out of photographs. Without -o the result stands beside the input as NAME.cutout.png."
+    )
+    command.epilog = (
         "examples:\n"
         "  alphadrop cut cat.jpg\n"
         "  alphadrop cut *.jpg -o cutouts/\n"
         "  alphadrop cut shoe.jpg -o shoe-white.jpg --background white --crop subject --margin 0.1\n"
-        "  alphadrop cut shoes/*.jpg -o shop/ --preset shop-square",
+        "  alphadrop cut shoes/*.jpg -o shop/ --preset shop-square"
     )
     command.add_argument("inputs", nargs="+", type=Path, metavar="INPUT", help="photographs")
     command.add_argument(

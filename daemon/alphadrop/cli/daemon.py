@@ -7,28 +7,18 @@ import json
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
-from alphadrop.cli.terminal import DONE, SOME_FAILED, add_command
+from alphadrop.cli.terminal import DONE, SOME_FAILED
 from alphadrop.errors import AlphadropError, NotRunning, TargetExists, printable
 
-__all__ = ["add_to"]
+__all__ = ["define_run", "define_status", "define_stop"]
 
 
-def add_to(commands: Any) -> None:
-    """Add the commands of this module."""
-    _add_run(commands)
-    _add_status(commands)
-    _add_stop(commands)
-
-
-def _add_run(commands: Any) -> None:
-    command = add_command(
-        commands,
-        "run",
-        "watch the hot folders, in the foreground",
+def define_run(command: argparse.ArgumentParser) -> None:
+    """Say what `run` takes."""
+    command.description = (
         "Watch the folders of the configuration and cut out what is dropped into them, until Ctrl+C.\n"
-        "The configuration is made, with comments, when there is none yet.",
+        "The configuration is made, with comments, when there is none yet."
     )
     command.add_argument("--config", type=Path, metavar="FILE", help="use this configuration")
     command.set_defaults(command=_run)
@@ -51,8 +41,8 @@ def _run(chosen: argparse.Namespace) -> int:
     return DONE
 
 
-def _add_status(commands: Any) -> None:
-    command = add_command(commands, "status", "say how the daemon and its folders are")
+def define_status(command: argparse.ArgumentParser) -> None:
+    """Say what `status` takes."""
     command.add_argument("--json", action="store_true", help="for programs")
     command.set_defaults(command=_status)
 
@@ -80,8 +70,8 @@ def _status(chosen: argparse.Namespace) -> int:
     return DONE
 
 
-def _add_stop(commands: Any) -> None:
-    command = add_command(commands, "stop", "let the daemon finish the file at work, and end it")
+def define_stop(command: argparse.ArgumentParser) -> None:
+    """Say what `stop` takes."""
     command.set_defaults(command=_stop)
 
 

@@ -13,17 +13,17 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from alphadrop import __version__
 from alphadrop.cli.config import settings_in_force
-from alphadrop.cli.terminal import DONE, SOME_FAILED, add_command
+from alphadrop.cli.terminal import DONE, SOME_FAILED
 from alphadrop.errors import AlphadropError, NotRunning, printable
 
 if TYPE_CHECKING:
     from alphadrop.config import Settings
 
-__all__ = ["add_to"]
+__all__ = ["define_doctor"]
 
 _RUNS = 5
 _LITTLE_SPACE = 1_000_000_000
@@ -40,13 +40,10 @@ class _Finding:
     remedy: str = ""
 
 
-def add_to(commands: Any) -> None:
-    """Add the command."""
-    command = add_command(
-        commands,
-        "doctor",
-        "look at the installation and say what is wrong and how to mend it",
-        "Look at everything Alphadrop needs and measure the model. Exit status 1 when something is wrong.",
+def define_doctor(command: argparse.ArgumentParser) -> None:
+    """Say what `doctor` takes."""
+    command.description = (
+        "Look at everything Alphadrop needs and measure the model. Exit status 1 when something is wrong."
     )
     command.add_argument("--json", action="store_true", help="for programs")
     command.set_defaults(command=_doctor)

@@ -9,35 +9,34 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from alphadrop.cli.config import settings_in_force
-from alphadrop.cli.terminal import DONE, SOME_FAILED, Progress, add_command, complain
+from alphadrop.cli.terminal import DONE, SOME_FAILED, Progress, add_action, complain
 from alphadrop.errors import AlphadropError, ModelMissing, printable
 
 if TYPE_CHECKING:
     from alphadrop.engine.models import ModelSpec
 
-__all__ = ["add_to"]
+__all__ = ["define_models"]
 
 
-def add_to(commands: Any) -> None:
-    """Add the commands of this module."""
-    command = add_command(commands, "models", "list, fetch, check and quantize networks")
+def define_models(command: argparse.ArgumentParser) -> None:
+    """Say what the actions of `models` take."""
     actions = command.add_subparsers(title="actions", metavar="ACTION")
 
-    listing = add_command(actions, "list", "say which models there are, what they are good for, and which are here")
+    listing = add_action(actions, "list", "say which models there are, what they are good for, and which are here")
     listing.add_argument("--json", action="store_true", help="for programs")
     listing.set_defaults(command=_models_list)
 
-    pull = add_command(actions, "pull", "download a model, or go on with a download that broke off")
+    pull = add_action(actions, "pull", "download a model, or go on with a download that broke off")
     pull.add_argument("name", metavar="NAME")
     pull.add_argument("--accept-licence", action="store_true", help="agree to a licence for non-commercial use")
     pull.add_argument("--url", help="fetch it from here instead; the checksum must be the same")
     pull.set_defaults(command=_models_pull)
 
-    verify = add_command(actions, "verify", "check the files of all models that are here against their checksums")
+    verify = add_action(actions, "verify", "check the files of all models that are here against their checksums")
     verify.add_argument("names", nargs="*", metavar="NAME")
     verify.set_defaults(command=_models_verify)
 
-    quantize = add_command(
+    quantize = add_action(
         actions,
         "quantize",
         "make an INT8 model from an FP32 one",

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from alphadrop.errors import AlphadropError, AlreadyRunning, BadOptions, ConfigError, NotRunning, UnknownModel
@@ -15,7 +17,8 @@ __all__ = [
     "OTHER_RUNS",
     "SOME_FAILED",
     "Progress",
-    "add_command",
+    "add_action",
+    "carry_out",
     "complain",
     "status_of",
 ]
@@ -23,11 +26,9 @@ __all__ = [
 DONE, SOME_FAILED, BAD_USAGE, OTHER_RUNS, NONE_RUNS = range(5)
 
 
-def add_command(
-    commands: Any, name: str, help: str, description: str = "", epilog: str = ""
-) -> argparse.ArgumentParser:
-    """Add a command to a group; its description is its help as a sentence where none is given."""
-    added: argparse.ArgumentParser = commands.add_parser(
+def add_action(actions: Any, name: str, help: str, description: str = "", epilog: str = "") -> argparse.ArgumentParser:
+    """Add an action to a command; its description is its help as a sentence where none is given."""
+    added: argparse.ArgumentParser = actions.add_parser(
         name,
         help=help,
         description=description or f"{help[0].upper()}{help[1:]}.",
@@ -36,6 +37,21 @@ def add_command(
     )
     added.set_defaults(parser=added)
     return added
+
+
+def carry_out(command: Callable[[argparse.Namespace], int], chosen: argparse.Namespace) -> int:
+    """Run a command; turn whatever ends it into an exit status, and an error into a line on standard error."""
+    try:
+        return command(chosen)
+    except AlphadropError as error:
+        complain(error)
+        return status_of(error)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return SOME_FAILED
 
 
 def status_of(error: AlphadropError) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -94,7 +95,7 @@ def _over(cutout: Image.Image, background: Background, icc: bytes | None) -> Ima
         behind = Image.new("RGB", cutout.size, background)
     mode = "L" if cutout.mode == "LA" else "RGB"
     to_own = _from_srgb(mode, icc) if icc is not None else None
-    behind = ImageCms.applyTransform(behind, to_own) if to_own is not None else behind.convert(mode)
+    behind = cast("Image.Image", ImageCms.applyTransform(behind, to_own)) if to_own else behind.convert(mode)
     return Image.composite(cutout.convert(mode), behind, cutout.getchannel("A"))
 
 

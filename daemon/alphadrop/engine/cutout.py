@@ -25,12 +25,22 @@ from PIL import Image
 from alphadrop import atomic
 from alphadrop.engine import models
 from alphadrop.engine.compose import cutout_picture, enlargement, mask_picture
-from alphadrop.engine.encode import encode
+from alphadrop.engine.cpus import usable_cpus
+from alphadrop.engine.encode import Picture, encode
 from alphadrop.engine.matte import alpha_matte
 from alphadrop.engine.models import ModelSpec
-from alphadrop.engine.options import Canvas, CutOptions, Format, Provider, format_of, from_preset, parse_background
+from alphadrop.engine.options import (
+    Canvas,
+    CutOptions,
+    Format,
+    PngEffort,
+    Provider,
+    format_of,
+    from_preset,
+    parse_background,
+)
 from alphadrop.engine.photo import DEFAULT_MAX_PIXELS, Photo, decode, from_image
-from alphadrop.engine.segmenter import OnnxSegmenter, Segmenter, usable_cpus
+from alphadrop.engine.segmenter import OnnxSegmenter, Segmenter
 from alphadrop.engine.subject import has_subject
 from alphadrop.errors import BadOptions, NoSubject, printable, reading_failed
 
@@ -161,12 +171,18 @@ class Engine:
     def draw(self, cut: Cut, options: CutOptions) -> list[bytes]:
         """Return the encoded cut-out in pieces."""
         picture = cutout_picture(cut.photo, cut.alpha, options)
-        return encode(picture, options.format, png=options.png, quality=options.quality, threads=self.threads)
+        return self._encoded(picture, cut.photo.name, options.format, options.png, options.quality)
 
     def draw_mask(self, cut: Cut, options: CutOptions, format: Format = "png") -> list[bytes]:
         """Return the encoded matte in pieces: a grey picture, framed like the cut-out, lossless but for JPEG."""
         picture = mask_picture(cut.photo, cut.alpha, options)
-        return encode(picture, format, png=options.png, quality=100, threads=self.threads)
+        return self._encoded(picture, cut.photo.name, format, options.png, quality=100)
+
+    def _encoded(self, picture: Picture, name: str, format: Format, png: PngEffort, quality: int) -> list[bytes]:
+        try:
+            return encode(picture, format, png=png, quality=quality, threads=self.threads)
+        except BadOptions as error:
+            raise BadOptions(f"{name}: {error.message}", error.hint) from None
 
     def _load_with_onnxruntime(self, spec: ModelSpec) -> Segmenter:
         path = models.locate(spec)

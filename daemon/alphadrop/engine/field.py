@@ -6,15 +6,18 @@ interpolating costs a tenth of computing them on twelve million, and no array of
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Field", "box_mean", "coarse_size", "tiles_with", "unit"]
+from alphadrop.engine.cpus import usable_cpus
 
-TILE = 256
+__all__ = ["Field", "box_mean", "coarse_size", "each_tile", "planes", "unit"]
+
+TILE = 128
 """Side of a tile in pixels of the photograph."""
 
 
@@ -23,19 +26,19 @@ class Field:
     """Values on a coarse grid that covers a photograph."""
 
     values: NDArray[np.float32]
-    """Shape (h, w, C)."""
+    """Shape (C, h, w)."""
     size: tuple[int, int]
     """Width and height of the photograph in pixels."""
 
     def tile(self, rows: slice, columns: slice) -> NDArray[np.float32]:
-        """Return the values at the pixels of a tile, interpolated bilinearly; shape (rows, columns, C)."""
-        height, width = self.values.shape[:2]
+        """Return the values at the pixels of a tile, interpolated bilinearly; shape (C, rows, columns)."""
+        height, width = self.values.shape[1:]
         above, below, down = _neighbours(rows, height, self.size[1])
         left, right, across = _neighbours(columns, width, self.size[0])
         first, last = int(left[0]), int(right[-1]) + 1
-        strip = self.values[:, first:last]
-        lines = _blend(strip[above], strip[below], down[:, None, None])
-        return _blend(lines[:, left - first], lines[:, right - first], across[None, :, None])
+        strip = self.values[:, :, first:last]
+        lines = _blend(strip[:, above], strip[:, below], down[:, None])
+        return _blend(lines[:, :, left - first], lines[:, :, right - first], across)
 
 
 def coarse_size(size: tuple[int, int], longest: int) -> tuple[int, int]:
@@ -50,8 +53,19 @@ def unit(values: NDArray[np.uint8]) -> NDArray[np.float32]:
     return scaled
 
 
-def tiles_with(mask: NDArray[np.bool_]) -> Iterator[tuple[slice, slice]]:
-    """Yield the tiles of an array of shape (H, W) in which anything is true."""
+def each_tile(mask: NDArray[np.bool_], work: Callable[[slice, slice], None]) -> None:
+    """Do something for the rows and columns of every tile of a mask in which anything is true, on two threads.
+
+    Args:
+        mask: shape (H, W).
+        work: writes to its own tile only; the order is not defined.
+    """
+    with ThreadPoolExecutor(max_workers=min(2, usable_cpus())) as workers:
+        for _ in workers.map(lambda tile: work(*tile), _tiles_with(mask)):
+            pass
+
+
+def _tiles_with(mask: NDArray[np.bool_]) -> Iterator[tuple[slice, slice]]:
     height, width = mask.shape
     for top in range(0, height, TILE):
         rows = slice(top, min(top + TILE, height))
@@ -66,35 +80,41 @@ def box_mean(values: NDArray[np.float32], radius: int) -> NDArray[np.float32]:
     Running sums: the cost does not depend on the radius.
 
     Args:
-        values: shape (h, w, C), float32.
+        values: shape (C, h, w), float32.
         radius: in grid points.
 
     Returns:
-        Shape (h, w, C), float32.
+        Shape (C, h, w), float32.
     """
     down = _mean_of_lines(values, radius)
-    across = _mean_of_lines(np.ascontiguousarray(down.swapaxes(0, 1)), radius)
-    return np.ascontiguousarray(across.swapaxes(0, 1))
+    across = _mean_of_lines(np.ascontiguousarray(down.swapaxes(1, 2)), radius)
+    return np.ascontiguousarray(across.swapaxes(1, 2))
 
 
 def _mean_of_lines(values: NDArray[np.float32], radius: int) -> NDArray[np.float32]:
     """Return for each line the mean of it and the lines around it: whole lines are added, which memory likes."""
-    lines = len(values)
+    lines = values.shape[1]
     means = np.empty_like(values)
     # float32 would lose the small variances of smooth pictures
-    running = values[:radius].sum(axis=0, dtype=np.float64)
+    running = values[:, :radius].sum(axis=1, dtype=np.float64)
     for line in range(lines):
         if line + radius < lines:
-            running += values[line + radius]
+            running += values[:, line + radius]
         if line > radius:
-            running -= values[line - radius - 1]
+            running -= values[:, line - radius - 1]
         count = min(line + radius + 1, lines) - max(line - radius, 0)
-        np.multiply(running, 1 / count, out=means[line], casting="same_kind")
+        np.multiply(running, 1 / count, out=means[:, line], casting="same_kind")
     return means
 
 
+def planes(picture: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return a picture of shape (h, w) or (h, w, C), uint8, as float32, 0..1, shape (C, h, w)."""
+    return unit(np.ascontiguousarray(np.moveaxis(np.atleast_3d(picture), -1, 0)))
+
+
 def _blend(first: NDArray[np.float32], second: NDArray[np.float32], weight: NDArray[np.float32]) -> NDArray[np.float32]:
-    return np.add(first, (second - first) * weight, dtype=np.float32)
+    blended: NDArray[np.float32] = first + (second - first) * weight
+    return blended
 
 
 def _neighbours(

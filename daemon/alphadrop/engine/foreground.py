@@ -11,14 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from alphadrop.engine.field import Field, box_mean, coarse_size, tiles_with, unit
+from alphadrop.engine.field import Field, box_mean, coarse_size, each_tile, planes, unit
 
 __all__ = ["REACH", "clean_edges", "near"]
 
 REACH = 2
 """Pixels that the foreground colour is carried outward, so that scaling a cut-out shows no rim."""
 
-_GRID = 480
+_GRID = 256
 _WIDE = 0.06
 """Radius of the first blur, as a part of the longer side of the grid: wider than any soft edge."""
 _NARROW = 0.006
@@ -39,15 +39,17 @@ def clean_edges(pixels: NDArray[np.uint8], alpha: NDArray[np.uint8], image: Imag
     edge = near(alpha > 0, REACH) & (alpha < 255)
     if not edge.any():
         return
-    foreground, background = _estimate(image, alpha)
-    for rows, columns in tiles_with(edge):
+    colours = _estimate(image, alpha)
+
+    def clean(rows: slice, columns: slice) -> None:
         here = edge[rows, columns]
-        alphas = unit(alpha[rows, columns][here])[:, None]
-        seen = unit(pixels[rows, columns][here])
-        own = foreground.tile(rows, columns)[here]
-        behind = background.tile(rows, columns)[here]
+        alphas = unit(alpha[rows, columns][here])
+        seen = unit(pixels[rows, columns][here]).T
+        own, behind = np.split(colours.tile(rows, columns)[:, here], 2)
         corrected = _explain(seen, alphas, own, behind)
-        pixels[rows, columns][here] = np.rint(corrected * 255).astype(np.uint8)
+        pixels[rows, columns][here] = np.rint(corrected * 255).astype(np.uint8).T
+
+    each_tile(edge, clean)
 
 
 def near(mask: NDArray[np.bool_], reach: int) -> NDArray[np.bool_]:
@@ -63,25 +65,23 @@ def near(mask: NDArray[np.bool_], reach: int) -> NDArray[np.bool_]:
     return grown
 
 
-def _estimate(image: Image.Image, alpha: NDArray[np.uint8]) -> tuple[Field, Field]:
-    """Return the blurred colours of subject and background."""
+def _estimate(image: Image.Image, alpha: NDArray[np.uint8]) -> Field:
+    """Return the blurred colours of subject and background, one after the other."""
     grid = coarse_size(image.size, _GRID)
-    seen = unit(np.atleast_3d(np.asarray(image.resize(grid, Image.Resampling.BOX, reducing_gap=2.0))))
-    shrunk = Image.fromarray(alpha).resize(grid, Image.Resampling.BOX, reducing_gap=2.0)
-    alphas = unit(np.asarray(shrunk))[..., None]
+    seen = planes(np.asarray(image.resize(grid, Image.Resampling.BOX, reducing_gap=2.0)))
+    alphas = unit(np.asarray(Image.fromarray(alpha).resize(grid, Image.Resampling.BOX, reducing_gap=2.0)))
     foreground = background = seen
     for radius in (max(2, round(_WIDE * max(grid))), max(1, round(_NARROW * max(grid)))):
         own = _weighted_mean(foreground, alphas, radius)
         behind = _weighted_mean(background, 1 - alphas, radius)
         foreground, background = _explain(seen, alphas, own, behind), behind
-    return Field(own, image.size), Field(behind, image.size)
+    return Field(np.concatenate([own, behind]), image.size)
 
 
 def _weighted_mean(values: NDArray[np.float32], weights: NDArray[np.float32], radius: int) -> NDArray[np.float32]:
     """Return the local mean of `values` where `weights` say they are known; where nothing is, the values themselves."""
-    means = box_mean(np.concatenate([values * weights, weights], axis=-1), radius)
-    known = means[..., -1:]
-    return np.where(known > _NOTHING, means[..., :-1] / np.maximum(known, _NOTHING), values)
+    *means, known = box_mean(np.concatenate([values * weights, weights[np.newaxis]]), radius)
+    return np.where(known > _NOTHING, np.stack(means) / np.maximum(known, _NOTHING), values)
 
 
 def _explain(

@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from alphadrop.engine.field import Field, box_mean, coarse_size, tiles_with, unit
+from alphadrop.engine.field import Field, box_mean, coarse_size, each_tile, planes
 from alphadrop.engine.options import Edges
 
 __all__ = ["alpha_matte", "enlarge"]
 
-_GRID = 480
+_GRID = 384
 """Longer side of the coarse grid."""
 _RADIUS = 0.01
 """Of the filter's window, as a part of the longer side: about three pixels of the saliency map."""
@@ -52,30 +52,31 @@ def enlarge(saliency: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.
 def _refine(matte: NDArray[np.uint8], saliency: NDArray[np.float32], image: Image.Image) -> NDArray[np.uint8]:
     grid = coarse_size(image.size, _GRID)
     radius = max(2, round(_RADIUS * max(grid)))
-    guide = image.resize(grid, Image.Resampling.BOX, reducing_gap=2.0)
-    colours = unit(np.atleast_3d(np.asarray(guide)))
-    target = np.asarray(Image.fromarray(saliency).resize(grid, Image.Resampling.BICUBIC), np.float32)[..., None]
-    field = Field(_coefficients(colours, np.clip(target, 0, 1), radius), image.size)
-    unsure = _unsure(target[..., 0], radius)
-    here = np.asarray(Image.fromarray(unsure).resize(image.size, Image.Resampling.NEAREST))
-    for rows, columns in tiles_with(here):
-        box = (columns.start, rows.start, columns.stop, rows.stop)
-        pixels = unit(np.atleast_3d(np.asarray(image.crop(box))))
-        matte[rows, columns] = _apply(field.tile(rows, columns), pixels)
+    colours = planes(np.asarray(image.resize(grid, Image.Resampling.BOX, reducing_gap=2.0)))
+    target = np.clip(np.asarray(Image.fromarray(saliency).resize(grid, Image.Resampling.BICUBIC)), 0, 1)
+    coefficients = Field(_coefficients(colours, target, radius), image.size)
+    unsure = Image.fromarray(_unsure(target, radius)).resize(image.size, Image.Resampling.NEAREST)
+
+    def follow(rows: slice, columns: slice) -> None:
+        pixels = np.asarray(image.crop((columns.start, rows.start, columns.stop, rows.stop)))
+        matte[rows, columns] = _apply(coefficients.tile(rows, columns), planes(pixels))
+
+    each_tile(np.asarray(unsure), follow)
     return matte
 
 
 def _unsure(target: NDArray[np.float32], radius: int) -> NDArray[np.bool_]:
     """Return where the filter could change anything: less than a window away from a value that is not 0 or 1."""
-    open_question = ((target > _SURE) & (target < 1 - _SURE)).astype(np.float32)[..., None]
-    return box_mean(open_question, 2 * radius)[..., 0] > 1e-9
+    open_question = ((target > _SURE) & (target < 1 - _SURE)).astype(np.float32)
+    reached: NDArray[np.bool_] = box_mean(open_question[np.newaxis], 2 * radius)[0] > 1e-9
+    return reached
 
 
 def _apply(coefficients: NDArray[np.float32], pixels: NDArray[np.float32]) -> NDArray[np.uint8]:
     """Return alpha = a . I + b with levels, uint8; the last coefficient is b."""
-    alpha = coefficients[..., -1]
-    for channel in range(pixels.shape[2]):
-        alpha = alpha + coefficients[..., channel] * pixels[..., channel]
+    alpha = coefficients[-1]
+    for slope, channel in zip(coefficients[:-1], pixels, strict=True):
+        alpha = alpha + slope * channel
     low, high = _LEVELS
     levelled: NDArray[np.float32] = np.clip((alpha - low) / (high - low), 0, 1)
     return np.rint(levelled * 255).astype(np.uint8)
@@ -85,40 +86,41 @@ def _coefficients(colours: NDArray[np.float32], target: NDArray[np.float32], rad
     """Return a and b of the guided filter, averaged over the windows.
 
     Args:
-        colours: the guide, shape (h, w, C), 0..1, C being 1 or 3.
-        target: what is filtered, shape (h, w, 1), 0..1.
+        colours: the guide, shape (C, h, w), 0..1, C being 1 or 3.
+        target: what is filtered, shape (h, w), 0..1.
         radius: of the window, in grid points.
 
     Returns:
-        Shape (h, w, C + 1), float32: a for each channel, then b.
+        Shape (C + 1, h, w), float32: a for each channel, then b.
     """
-    channels = colours.shape[2]
+    channels = len(colours)
     pairs = [(i, j) for i in range(channels) for j in range(i, channels)]
-    products = np.stack([colours[..., i] * colours[..., j] for i, j in pairs], axis=-1)
-    means = box_mean(np.concatenate([colours, target, colours * target, products], axis=-1), radius)
-    mean_colour = means[..., :channels]
-    mean_target = means[..., channels : channels + 1]
-    covariance = means[..., channels + 1 : 2 * channels + 1] - mean_colour * mean_target
-    variance = np.empty((*target.shape[:2], channels, channels), np.float32)
-    for (i, j), mean_product in zip(pairs, np.moveaxis(means[..., 2 * channels + 1 :], -1, 0), strict=True):
-        variance[..., i, j] = variance[..., j, i] = mean_product - mean_colour[..., i] * mean_colour[..., j]
-    a = _solve(variance + _EPSILON * np.eye(channels, dtype=np.float32), covariance)
-    b = mean_target - (a * mean_colour).sum(axis=-1, keepdims=True)
-    return box_mean(np.concatenate([a, b], axis=-1), radius)
+    products = np.stack([colours[i] * colours[j] for i, j in pairs])
+    means = box_mean(np.concatenate([colours, target[np.newaxis], colours * target, products]), radius)
+    mean_colour, mean_target = means[:channels], means[channels]
+    covariance = means[channels + 1 : 2 * channels + 1] - mean_colour * mean_target
+    variance = {
+        (i, j): mean - mean_colour[i] * mean_colour[j] + (_EPSILON if i == j else 0)
+        for (i, j), mean in zip(pairs, means[2 * channels + 1 :], strict=True)
+    }
+    a = covariance / variance[0, 0] if channels == 1 else _solve(variance, covariance)
+    b = mean_target - (a * mean_colour).sum(axis=0)
+    return box_mean(np.concatenate([a, b[np.newaxis]]), radius)
 
 
-def _solve(matrices: NDArray[np.float32], vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Solve symmetric systems of one or three unknowns, one a grid point, by the adjugate."""
-    if vectors.shape[-1] == 1:
-        return vectors / matrices[..., 0]
-    m = matrices.astype(np.float64)  # determinants of nearly flat areas are near 1e-18
-    xx, xy, xz = m[..., 0, 0], m[..., 0, 1], m[..., 0, 2]
-    yy, yz, zz = m[..., 1, 1], m[..., 1, 2], m[..., 2, 2]
+def _solve(matrix: dict[tuple[int, int], NDArray[np.float32]], vector: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Solve a symmetric system of three unknowns at every grid point, by the adjugate.
+
+    Args:
+        matrix: the six different entries, each of shape (h, w).
+        vector: shape (3, h, w).
+    """
+    # In double precision: the determinants of nearly flat areas are near 1e-12.
+    entries = [matrix[key].astype(np.float64) for key in ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))]
+    xx, xy, xz, yy, yz, zz = entries
     c_xx, c_xy, c_xz = yy * zz - yz * yz, xz * yz - xy * zz, xy * yz - xz * yy
     c_yy, c_yz, c_zz = xx * zz - xz * xz, xy * xz - xx * yz, xx * yy - xy * xy
     determinant = xx * c_xx + xy * c_xy + xz * c_xz
-    u, v, w = vectors[..., 0], vectors[..., 1], vectors[..., 2]
-    solved = np.stack(
-        [c_xx * u + c_xy * v + c_xz * w, c_xy * u + c_yy * v + c_yz * w, c_xz * u + c_yz * v + c_zz * w], axis=-1
-    )
-    return (solved / determinant[..., None]).astype(np.float32)
+    u, v, w = vector
+    solved = np.stack([c_xx * u + c_xy * v + c_xz * w, c_xy * u + c_yy * v + c_yz * w, c_xz * u + c_yz * v + c_zz * w])
+    return (solved / determinant).astype(np.float32)

@@ -99,7 +99,7 @@ def decode(stream: BinaryIO, name: str, *, max_pixels: int = DEFAULT_MAX_PIXELS,
         with Image.open(stream, formats=_formats_for(head)) as opened:
             _refuse_size(opened.size, name, max_pixels)
             notes = _notes_before_load(opened)
-            grey_with_alpha = opened.format == "PNG" and any(str(tile[3]).startswith("LA") for tile in opened.tile)
+            grey_with_alpha = opened.format == "PNG" and any(raw.startswith("LA") for raw in _rawmodes(opened))
             _scale_see_through(opened)
             opened.load()
             # Only now: Pillow turns some TIFF files upright itself, and drops their orientation, while it loads.
@@ -195,14 +195,18 @@ def _bits(opened: Image.Image) -> int:
         return max(declared) if isinstance(declared, tuple) else int(cast("int", declared))
     if opened.mode.startswith(("I", "F")):
         return 16
-    rawmodes = [str(tile[3]) for tile in getattr(opened, "tile", [])]
-    return 16 if any(";16" in rawmode for rawmode in rawmodes) else 8
+    return 16 if any(";16" in rawmode for rawmode in _rawmodes(opened)) else 8
+
+
+def _rawmodes(opened: Image.Image) -> list[str]:
+    """Return what the decoder was told of the layout of the file's pixels; nothing once they are loaded."""
+    return [str(tile[3]) for tile in getattr(opened, "tile", [])]
 
 
 def _scale_see_through(opened: Image.Image) -> None:
-    """Bring a PNG's transparent colour, which Pillow leaves at the file's depth, to the 8 bits of the pixels it reads."""
+    """Bring a PNG's transparent colour, which Pillow leaves at the file's depth, to the 8 bits of its pixels."""
     colour = opened.info.get("transparency")
-    rawmode = str(opened.tile[0][3]) if opened.format == "PNG" and opened.tile else ""
+    rawmode = "".join(_rawmodes(opened)[:1]) if opened.format == "PNG" else ""
     if isinstance(colour, int) and rawmode in ("L;2", "L;4"):
         opened.info["transparency"] = colour * (85 if rawmode == "L;2" else 17)
     elif isinstance(colour, tuple) and rawmode == "RGB;16B":
@@ -212,6 +216,9 @@ def _scale_see_through(opened: Image.Image) -> None:
 def _exif(opened: Image.Image, *, keep_gps: bool) -> tuple[bytes | None, int, tuple[str, ...]]:
     """Return the EXIF data worth keeping, the orientation, and what to say of it."""
     try:
+        raw = opened.info.get("exif") or b"II"
+        if not raw.removeprefix(b"Exif\x00\x00").startswith((b"II", b"MM")):
+            raise ValueError("no TIFF header")  # of which Pillow makes nothing, and says nothing
         exif = opened.getexif()
         orientation = exif.get(ExifTags.Base.Orientation, 1)
         kept = Image.Exif()

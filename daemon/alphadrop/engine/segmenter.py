@@ -6,7 +6,6 @@ quick one there.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -16,11 +15,12 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
+from alphadrop.engine.cpus import usable_cpus
 from alphadrop.engine.models import ModelSpec
 from alphadrop.engine.options import Provider
 from alphadrop.errors import ModelDamaged, ProviderUnavailable, printable
 
-__all__ = ["OnnxSegmenter", "Segmenter", "available_providers", "normalise", "usable_cpus"]
+__all__ = ["OnnxSegmenter", "Segmenter", "available_providers", "normalise"]
 
 _NAMES: dict[Provider, str] = {
     "cpu": "CPUExecutionProvider",
@@ -124,7 +124,8 @@ class OnnxSegmenter:
         saliency = np.asarray(output, np.float32).reshape(output.shape[-2:])
         if self._spec.activation == "sigmoid":
             saliency = 1 / (1 + np.exp(-np.clip(saliency, -60, 60)))  # beyond, exp overflows in 32 bits
-        return np.clip(np.nan_to_num(saliency), 0, 1)
+        bounded: NDArray[np.float32] = np.clip(np.nan_to_num(saliency), 0, 1)
+        return bounded
 
 
 @cache
@@ -164,8 +165,3 @@ def available_providers() -> Sequence[Provider]:
     """Return the execution providers that this onnxruntime carries."""
     carried = set(ort.get_available_providers())
     return [name for name, theirs in _NAMES.items() if theirs in carried]
-
-
-def usable_cpus() -> int:
-    """Return how many CPUs this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -8,6 +8,7 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path, PurePath
 from typing import Literal
 
 from alphadrop.errors import CannotRead, printable
@@ -65,7 +66,7 @@ class HotFolder:
         if hints.everything or now >= self._next_scan:
             self._scan(now)
         for path in hints.paths:
-            if wanted(path, self.settings) and (self.settings.recursive or len(path.parts) == 1):
+            if self._looked_for(path):
                 self._settling.add(path)
         return self._judge(now)
 
@@ -158,6 +159,21 @@ class HotFolder:
             return FolderHealth("no permission", "give yourself permission to read the folder")
         return FolderHealth("missing", "make the folder, or mount its disk; it is picked up by itself")
 
+    def _looked_for(self, path: PurePath) -> bool:
+        """Return whether the scan would look for a file where a hint points to."""
+        if not wanted(path, self.settings) or (len(path.parts) > 1 and not self.settings.recursive):
+            return False
+        skipped = self._output_inside()
+        return not any(_identity(self.settings.input / folder) in skipped for folder in path.parents[:-1])
+
     def _output_inside(self) -> frozenset[tuple[int, int]]:
-        status = os.stat(self.settings.output)
-        return frozenset({(status.st_dev, status.st_ino)})
+        identity = _identity(self.settings.output)
+        return frozenset() if identity is None else frozenset({identity})
+
+
+def _identity(folder: Path) -> tuple[int, int] | None:
+    try:
+        status = os.stat(folder)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino

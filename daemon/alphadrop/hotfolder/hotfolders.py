@@ -52,13 +52,14 @@ class HotFolders:
 
     def start(self) -> None:
         """Tidy up after a crash, then begin to look."""
+        places = {target.parent for target in self._ledger.unfinished()}
         unfinished = self._ledger.recover()
         if unfinished:
             _log.warning("%d files were not finished last time and are done again", unfinished)
-        for folder in self._folders:
-            swept = atomic.sweep(folder.settings.output)
+        for place in sorted(places | {folder.settings.output for folder in self._folders}):
+            swept = atomic.sweep(place)
             if swept:
-                _log.warning("%s: %d unfinished outputs were removed", printable(folder.settings.output), swept)
+                _log.warning("%s: %d unfinished outputs were removed", printable(place), swept)
         self._looking.start()
 
     def begin_work(self) -> None:

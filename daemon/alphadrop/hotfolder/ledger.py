@@ -50,6 +50,8 @@ CREATE TABLE claims (
     kind     TEXT    NOT NULL,
     size     INTEGER,
     mtime_ns INTEGER,
+    next_size     INTEGER,
+    next_mtime_ns INTEGER,
     UNIQUE (file, kind)
 ) WITHOUT ROWID;
 """
@@ -79,8 +81,8 @@ class Claim:
 
     target: Path
     file: int
-    written: Content | None
-    """What the output was like when we had written it; None before."""
+    ours: tuple[Content, ...]
+    """What the output is like where nobody but us touched it: as last written, or as by a write that a crash broke off."""
 
 
 class Ledger:
@@ -196,25 +198,29 @@ class Ledger:
         seconds: Mapping[str, float] | None = None,
         reason: str = "",
     ) -> None:
-        """Record that a file is done: cut out, without a subject, or skipped."""
+        """Record that a file is done: cut out, without a subject, or skipped.
+
+        Nothing is recorded where a new content was noted meanwhile: that is still to be done; as for `fail`.
+        """
         self._write(
             """UPDATE files SET state = 'done', outcome = ?, reason = ?, settings = ?, model = ?, seconds = ?,
-               finished_at = ? WHERE id = ?""",
-            (outcome, reason, settings, model, json.dumps(seconds or {}), now, row.id),
+               finished_at = ? WHERE id = ? AND state = 'working'""",
+            (outcome, printable(reason), settings, model, json.dumps(seconds or {}), now, row.id),
         )
 
     def fail(self, row: Row, code: str, reason: str, *, now: float) -> None:
         """Record that a file cannot be cut out, until it changes."""
         self._write(
-            "UPDATE files SET state = 'failed', outcome = ?, reason = ?, finished_at = ? WHERE id = ?",
-            (code, reason, now, row.id),
+            "UPDATE files SET state = 'failed', outcome = ?, reason = ?, finished_at = ? "
+            "WHERE id = ? AND state = 'working'",
+            (code, printable(reason), now, row.id),
         )
 
     def postpone(self, row: Row, code: str, reason: str, *, until: float) -> None:
         """Put a row back, to be tried again when the wall clock says `until`."""
         self._write(
             "UPDATE files SET state = 'pending', outcome = ?, reason = ?, not_before = ? WHERE id = ?",
-            (code, reason, until, row.id),
+            (code, printable(reason), until, row.id),
         )
 
     def forget(self, row: Row) -> None:
@@ -225,7 +231,8 @@ class Ledger:
         """Return who owns an output's name."""
         with self._lock:
             row = self._db.execute(
-                "SELECT target, file, size, mtime_ns FROM claims WHERE target = ?", (os.fsencode(target),)
+                "SELECT target, file, size, mtime_ns, next_size, next_mtime_ns FROM claims WHERE target = ?",
+                (os.fsencode(target),),
             ).fetchone()
         return None if row is None else _claim(row)
 
@@ -233,7 +240,8 @@ class Ledger:
         """Return the output's name that a row owns."""
         with self._lock:
             row = self._db.execute(
-                "SELECT target, file, size, mtime_ns FROM claims WHERE file = ? AND kind = ?", (file, kind)
+                "SELECT target, file, size, mtime_ns, next_size, next_mtime_ns FROM claims WHERE file = ? AND kind = ?",
+                (file, kind),
             ).fetchone()
         return None if row is None else _claim(row)
 
@@ -243,12 +251,28 @@ class Ledger:
             "INSERT OR REPLACE INTO claims (target, file, kind) VALUES (?, ?, ?)", (os.fsencode(target), file, kind)
         )
 
-    def wrote(self, target: Path, content: Content) -> None:
-        """Record what an output is like now that it is on the disk."""
+    def writing(self, target: Path, content: Content) -> None:
+        """Record what an output will be like, just before it gets its name."""
         self._write(
-            "UPDATE claims SET size = ?, mtime_ns = ? WHERE target = ?",
+            "UPDATE claims SET next_size = ?, next_mtime_ns = ? WHERE target = ?",
             (content.size, content.mtime_ns, os.fsencode(target)),
         )
+
+    def wrote(self, target: Path) -> None:
+        """Record that an output has got its name."""
+        self._write(
+            "UPDATE claims SET size = next_size, mtime_ns = next_mtime_ns, next_size = NULL, next_mtime_ns = NULL "
+            "WHERE target = ?",
+            (os.fsencode(target),),
+        )
+
+    def unfinished(self) -> list[Path]:
+        """Return the outputs claimed by the files that are being worked on."""
+        with self._lock:
+            rows = self._db.execute(
+                "SELECT target FROM claims JOIN files ON files.id = claims.file WHERE files.state = 'working'"
+            ).fetchall()
+        return [Path(os.fsdecode(target)) for (target,) in rows]
 
     def counts(self, folder: Path) -> dict[str, int]:
         """Return how many rows of a folder are in each state; `done` is split by outcome."""
@@ -297,7 +321,7 @@ def _row(values: tuple[object, ...]) -> Row:
     )
 
 
-def _claim(values: tuple[bytes, int, int | None, int | None]) -> Claim:
-    target, file, size, mtime_ns = values
-    written = None if size is None or mtime_ns is None else Content(size, mtime_ns)
-    return Claim(Path(os.fsdecode(target)), file, written)
+def _claim(values: tuple[bytes, int, int | None, int | None, int | None, int | None]) -> Claim:
+    target, file, *pairs = values
+    ours = [Content(size, time) for size, time in (pairs[:2], pairs[2:]) if size is not None and time is not None]
+    return Claim(Path(os.fsdecode(target)), file, tuple(ours))

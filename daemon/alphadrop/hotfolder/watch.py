@@ -14,6 +14,7 @@ from pathlib import Path, PurePath
 
 from watchdog.events import (
     EVENT_TYPE_CLOSED_NO_WRITE,
+    EVENT_TYPE_MODIFIED,
     EVENT_TYPE_OPENED,
     FileSystemEvent,
     FileSystemEventHandler,
@@ -56,8 +57,12 @@ class Watch(FileSystemEventHandler):
         self._lock = threading.Lock()
         self._hints = Hints()
         self._observer: BaseObserver = Observer()
-        self._observer.schedule(self, str(folder), recursive=recursive)
-        self._observer.start()
+        try:
+            self._observer.schedule(self, str(folder), recursive=recursive)
+            self._observer.start()
+        except BaseException:
+            self._observer.stop()  # it has a thread and an inotify instance before it is started
+            raise
 
     @property
     def alive(self) -> bool:
@@ -79,6 +84,8 @@ class Watch(FileSystemEventHandler):
         """Note an event; called by watchdog."""
         if event.event_type in _OUR_OWN_READING:
             return
+        if event.is_directory and event.event_type == EVENT_TYPE_MODIFIED:
+            return  # comes with every file that comes or goes, which has an event of its own
         paths = [os.fsdecode(path) for path in (event.src_path, event.dest_path) if path]
         with self._lock:
             if event.is_directory or len(self._hints.paths) >= _MOST_HINTS:

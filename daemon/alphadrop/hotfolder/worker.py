@@ -155,12 +155,13 @@ class Worker:
             def record(status: os.stat_result, target: Path = target) -> None:
                 job.refuse_if_changed()
                 # Before the rename: a crash right after it must not leave an output that nobody knows as ours.
-                self._ledger.wrote(target, Content(status.st_size, status.st_mtime_ns))
+                self._ledger.writing(target, Content(status.st_size, status.st_mtime_ns))
 
             try:
                 atomic.write(target, pieces, replace=replace, before_rename=record)
             except TargetExists:
                 continue  # somebody took the name since we looked
+            self._ledger.wrote(target)
             return target
 
     def _target(self, job: _Job, kind: Kind) -> tuple[Path, bool]:
@@ -171,10 +172,11 @@ class Worker:
         if own is not None and own.target in candidates:
             if not os.path.lexists(own.target):
                 return own.target, False
-            if own.written == look_at(own.target.parent, PurePath(own.target.name)):
+            if look_at(own.target.parent, PurePath(own.target.name)) in own.ours:
                 return own.target, True
         for target in candidates:
-            if self._ledger.claim_of(target) is not None:
+            claim = self._ledger.claim_of(target)
+            if claim is not None and claim.file != row.id:
                 continue
             if os.path.lexists(target):
                 if settings.if_exists == "skip":
@@ -191,6 +193,10 @@ class Worker:
             raise CannotWrite(f"{printable(output)}: the output folder is missing", "make it, or mount its disk")
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
+        except FileExistsError as error:
+            raise CannotWrite(
+                f"{printable(target.parent)}: a file is where a folder should be", "move that file away"
+            ) from error
         except OSError as error:
             raise writing_failed(target.parent, error) from error
 

@@ -11,9 +11,18 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from alphadrop import __version__
-from alphadrop.errors import AlphadropError, BadOptions, ModelError, PhotoError, PhotoTooLarge, UnknownModel
+from alphadrop.errors import (
+    AlphadropError,
+    BadOptions,
+    ModelError,
+    PhotoError,
+    PhotoTooLarge,
+    UnknownModel,
+    printable,
+)
 
 __all__ = ["FolderReport", "Matte", "MatteSize", "ModelReport", "Status", "Stopping", "make_app"]
 
@@ -179,6 +188,14 @@ def make_app(daemon: Daemon) -> FastAPI:
         answer = _answer(error.status_code, code, str(error.detail), _HINTS.get(error.status_code, ""))
         answer.headers.update(error.headers or {})
         return answer
+
+    @app.exception_handler(ClientDisconnect)
+    def gone(_: Request, __: ClientDisconnect) -> Response:
+        return Response(status_code=400)  # nobody reads it
+
+    @app.exception_handler(Exception)
+    def unforeseen(_: Request, error: Exception) -> JSONResponse:
+        return _answer(500, "internal", f"{type(error).__name__}: {printable(str(error))}", "see the daemon's log")
 
     @app.exception_handler(RequestValidationError)
     def misunderstood(_: Request, error: RequestValidationError) -> JSONResponse:

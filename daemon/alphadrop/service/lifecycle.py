@@ -6,8 +6,10 @@ or puts it back, within ten seconds; a second one ends the process at once.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
+import queue
 import signal
 import threading
 import time
@@ -23,7 +25,7 @@ from alphadrop.config import Settings
 from alphadrop.engine.cutout import Engine
 from alphadrop.engine.options import CutOptions, Edges
 from alphadrop.engine.photo import from_image, own_pillow_limits
-from alphadrop.errors import ModelError, printable
+from alphadrop.errors import AlphadropError, printable
 from alphadrop.hotfolder.hotfolders import FolderStatus, HotFolders
 from alphadrop.hotfolder.ledger import Ledger
 from alphadrop.service import logs
@@ -55,11 +57,15 @@ def run(settings: Settings) -> None:
         own_pillow_limits()
         ledger = Ledger(paths.ledger_file())
         try:
-            _Process(settings, endpoint, ledger).live()
+            in_order = _Process(settings, endpoint, ledger).live()
         finally:
             ledger.close()
     finally:
         endpoint.close()
+    if not in_order:
+        # A thread that comes back from the network while the interpreter ends would abort the process.
+        logging.shutdown()
+        os._exit(0)
 
 
 class _Process:
@@ -77,12 +83,13 @@ class _Process:
         )
         self._folders = HotFolders(settings.folders, self._engine, ledger)
         self._started = time.monotonic()
+        self._told_to_end: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._ending = threading.Event()
         self._ready = threading.Event()
-        self._model_error: ModelError | None = None
+        self._model_error: AlphadropError | None = None
 
-    def live(self) -> None:
-        """Serve and work until told to end, then end in order."""
+    def live(self) -> bool:
+        """Serve and work until told to end, then end; return whether every thread came to its end."""
         self._own_signals()
         for warning in self._settings.warnings:
             _log.warning("%s", warning)
@@ -96,12 +103,15 @@ class _Process:
         self._endpoint.announce()
         self._wait_for_end()
         _log.info("ending: the file at work is finished first")
+        deadline = time.monotonic() + _GRACE
         finished = self._folders.close(_GRACE)
         server.should_exit = True
         serving.join(timeout=3)
+        loading.join(timeout=max(0.0, deadline - time.monotonic()))
         if not finished:
             _log.warning("the file at work took too long; it is done again at the next start")
         _log.info("ended")
+        return finished and not serving.is_alive() and not loading.is_alive()
 
     def status(self) -> Status:
         """Return how things are."""
@@ -123,6 +133,7 @@ class _Process:
         from alphadrop.service.api import Stopping
 
         self._ending.set()
+        self._told_to_end.put(None)
         return Stopping(pid=os.getpid())
 
     @property
@@ -146,7 +157,7 @@ class _Process:
             try:
                 self._engine.warm()
                 break
-            except ModelError as error:
+            except AlphadropError as error:
                 if str(error) != str(self._model_error):
                     _log.error("%s", error)
                 self._model_error = error
@@ -181,10 +192,14 @@ class _Process:
         )
 
     def _own_signals(self) -> None:
+        signalled = False
+
         def end(number: int, _: FrameType | None) -> None:
-            if self._ending.is_set():
+            nonlocal signalled
+            if signalled:
                 os._exit(128 + number)
-            self._ending.set()
+            signalled = True
+            self._told_to_end.put(None)  # unlike an Event's set, safe while the same thread is waiting
 
         signal.signal(signal.SIGTERM, end)
         signal.signal(signal.SIGINT, end)
@@ -193,8 +208,11 @@ class _Process:
 
     def _wait_for_end(self) -> None:
         # A wait without end would not see signals on Windows.
-        while not self._ending.wait(timeout=3600 if os.name == "posix" else 0.5):
-            pass
+        while True:
+            with contextlib.suppress(queue.Empty):
+                self._told_to_end.get(timeout=3600 if os.name == "posix" else 0.5)
+                break
+        self._ending.set()
 
     def _state(self) -> str:
         if self._ending.is_set():
