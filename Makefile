@@ -5,8 +5,9 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 OTHER_PYTHONS := 3.12 3.13
+NETWORKS := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/alphadrop/networks
 
-.PHONY: help run install test test-long test-other-pythons check bench docs-picture gimp-root ci clean
+.PHONY: help run install test test-long test-other-pythons check bench pictures gimp-root ci clean
 
 help:
 	@echo "make run    install into $(VENV) and start the daemon in the foreground"
@@ -51,10 +52,17 @@ check: $(STAMP)
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
-bench: $(STAMP)
+bench: $(VENV)/.bench
+	-$(BIN)/python benchmarks/fetch_networks.py
 	$(BIN)/python benchmarks/bench.py
+	if [ -n "$$ALPHADROP_EVAL" ]; then $(BIN)/python benchmarks/accuracy.py --model $(NETWORKS)/u2net.onnx u2net-int8; \
+	else echo "ALPHADROP_EVAL is not set: accuracy was not measured"; fi
 
-docs-picture: $(STAMP)
+$(VENV)/.bench: $(STAMP)
+	$(BIN)/python -m pip install --quiet -c constraints.txt --group bench
+	touch $@
+
+pictures: $(STAMP)
 	$(BIN)/python docs/make_pictures.py
 
 # The tests of the GIMP plug-in run in a real GIMP, in a folder of its own outside the checkout.

@@ -27,9 +27,9 @@ import numpy as np
 from PIL import Image
 
 from alphadrop.client import Client
+from alphadrop.engine.cpus import usable_cpus
 from alphadrop.engine.cutout import Engine, cut_file
 from alphadrop.engine.models import find_spec, locate, registry
-from alphadrop.engine.cpus import usable_cpus
 from alphadrop.errors import DaemonError
 
 MEASURE_MEMORY = """
