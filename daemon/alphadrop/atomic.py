@@ -15,7 +15,7 @@ from pathlib import Path
 
 from alphadrop.errors import writing_failed
 
-__all__ = ["is_temporary", "sweep", "write", "write_text"]
+__all__ = ["is_temporary", "sweep", "sync_folder", "write", "write_text"]
 
 _PREFIX = ".alphadrop-"
 _SUFFIX = ".part"
@@ -63,7 +63,7 @@ def write(
             with contextlib.suppress(OSError):
                 os.unlink(temporary)
             raise
-        _sync_folder(target.parent)
+        sync_folder(target.parent)
     except OSError as error:
         raise writing_failed(target, error) from error
     return written
@@ -108,7 +108,8 @@ def _rename(temporary: Path, target: Path, *, replace: bool) -> None:
     os.unlink(temporary)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable, where a file system can."""
     if os.name != "posix":
         return
     try:

@@ -20,8 +20,10 @@ from types import SimpleNamespace
 import pytest
 
 from alphadrop import paths
-from alphadrop.engine import models
-from alphadrop.engine.models import ModelSpec, find_spec, locate, pull, registry, verify
+from alphadrop.engine import download
+from alphadrop.engine.checksums import verify
+from alphadrop.engine.download import pull
+from alphadrop.engine.models import ModelSpec, find_spec, locate, registry
 from alphadrop.errors import (
     BadOptions,
     CannotRead,
@@ -401,7 +403,7 @@ class TestPull:
         assert names(tmp_path) == set()
 
     def test_unknown_size_has_a_limit(self, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(models, "_LARGEST", 1000)
+        monkeypatch.setattr(download, "_LARGEST", 1000)
         with pytest.raises(ModelDamaged, match="at most 1000 bytes"):
             pull(replace(SPEC, size=None), folder=tmp_path, url=server.url)
 

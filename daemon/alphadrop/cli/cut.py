@@ -14,7 +14,7 @@ from alphadrop.engine import options
 from alphadrop.errors import AlphadropError, BadOptions, printable
 
 if TYPE_CHECKING:
-    from alphadrop.engine.cutout import CutReport, Engine
+    from alphadrop.engine.cutout import CutReport
     from alphadrop.engine.options import CutOptions
 
 __all__ = ["define_cut"]
@@ -67,7 +67,7 @@ _CUT_OPTIONS = ("edges", "background", "crop", "margin", "align", "preset", "for
 
 
 def _cut(chosen: argparse.Namespace) -> int:
-    from alphadrop.engine.cutout import Engine
+    from alphadrop.engine.cutout import Engine, write_cut
     from alphadrop.engine.photo import own_pillow_limits
 
     own_pillow_limits()
@@ -83,12 +83,19 @@ def _cut(chosen: argparse.Namespace) -> int:
         max_pixels=settings.limits.pixels,
     )
     engine.warm(chosen.model)
+    known = {_identity(source) for source in inputs}
     failed = 0
     progress = Progress(len(inputs), "photo")
     try:
         for source, target in zip(inputs, targets, strict=True):
             try:
-                report = _cut_one(source, target, options, engine, chosen)
+                if _identity(target) in known - {None}:
+                    raise BadOptions(
+                        f"{printable(target)}: an input is never overwritten", "choose another name with -o"
+                    )
+                report = write_cut(
+                    source, target, options, engine, model=chosen.model, mask=chosen.mask, overwrite=chosen.overwrite
+                )
             except AlphadropError as error:
                 failed += 1
                 progress.clear()
@@ -102,12 +109,13 @@ def _cut(chosen: argparse.Namespace) -> int:
     return SOME_FAILED if failed else DONE
 
 
-def _cut_one(source: Path, target: Path, options: CutOptions, engine: Engine, chosen: argparse.Namespace) -> CutReport:
-    from alphadrop.engine.cutout import write_cut
-
-    if target.exists() and target.samefile(source):
-        raise BadOptions(f"{printable(target)}: an input is never overwritten", "choose another name with -o")
-    return write_cut(source, target, options, engine, model=chosen.model, mask=chosen.mask, overwrite=chosen.overwrite)
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Return what tells a file from every other, whatever it is called; None where there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _cut_options(chosen: argparse.Namespace) -> CutOptions:
@@ -130,9 +138,8 @@ def _targets(inputs: list[Path], output: Path | None, options: CutOptions, *, ma
 
     suffix = ".png" if mask else suffix_of(options.format)
     if output is None:
-        return _apart(
-            [source.with_name(f"{source.stem}.{'mask' if mask else 'cutout'}{suffix}") for source in inputs], inputs
-        )
+        kind = "mask" if mask else "cutout"
+        return _apart([source.parent / f"{source.stem}.{kind}{suffix}" for source in inputs], inputs)
     if output.is_dir() or len(inputs) > 1 or str(output).endswith(os.sep):
         if not output.is_dir():
             raise BadOptions(f"{printable(output)}: is not a folder", "make it first, or name one input and one file")

@@ -93,13 +93,13 @@ def _models_list(chosen: argparse.Namespace) -> int:
 
 
 def _models_pull(chosen: argparse.Namespace) -> int:
-    from alphadrop.engine import models
+    from alphadrop.engine import download, models
 
     spec = models.find_spec(chosen.name, _known())
     print(f"{spec.name}: licence {spec.licence}", file=sys.stderr)
     progress = Progress(None, "B", scale=True)
     try:
-        path = models.pull(spec, accept_licence=chosen.accept_licence, progress=progress.at, url=chosen.url)
+        path = download.pull(spec, accept_licence=chosen.accept_licence, progress=progress.at, url=chosen.url)
     finally:
         progress.close()
     print(f"{spec.name}: {printable(path)}, checksum right")
@@ -107,7 +107,7 @@ def _models_pull(chosen: argparse.Namespace) -> int:
 
 
 def _models_verify(chosen: argparse.Namespace) -> int:
-    from alphadrop.engine import models
+    from alphadrop.engine import checksums, models
 
     known = _known()
     wanted = [models.find_spec(name, known) for name in chosen.names] or list(known.values())
@@ -115,7 +115,7 @@ def _models_verify(chosen: argparse.Namespace) -> int:
     for spec in wanted:
         try:
             path = models.locate(spec)
-            models.verify(spec, path)
+            checksums.verify(spec, path)
         except ModelMissing as error:
             if chosen.names:
                 complain(error)

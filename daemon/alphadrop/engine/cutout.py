@@ -12,7 +12,8 @@ import io
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -23,17 +24,16 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from alphadrop import atomic
-from alphadrop.engine import models
+from alphadrop.engine import checksums, models
 from alphadrop.engine.compose import cutout_picture, enlargement, mask_picture
 from alphadrop.engine.cpus import usable_cpus
-from alphadrop.engine.encode import Picture, encode
+from alphadrop.engine.encode import encode
 from alphadrop.engine.matte import alpha_matte
 from alphadrop.engine.models import ModelSpec
 from alphadrop.engine.options import (
     Canvas,
     CutOptions,
     Format,
-    PngEffort,
     Provider,
     format_of,
     from_preset,
@@ -170,23 +170,19 @@ class Engine:
 
     def draw(self, cut: Cut, options: CutOptions) -> list[bytes]:
         """Return the encoded cut-out in pieces."""
-        picture = cutout_picture(cut.photo, cut.alpha, options)
-        return self._encoded(picture, cut.photo.name, options.format, options.png, options.quality)
+        with _naming(cut.photo.name):
+            picture = cutout_picture(cut.photo, cut.alpha, options)
+            return encode(picture, options.format, png=options.png, quality=options.quality, threads=self.threads)
 
     def draw_mask(self, cut: Cut, options: CutOptions, format: Format = "png") -> list[bytes]:
         """Return the encoded matte in pieces: a grey picture, framed like the cut-out, lossless but for JPEG."""
-        picture = mask_picture(cut.photo, cut.alpha, options)
-        return self._encoded(picture, cut.photo.name, format, options.png, quality=100)
-
-    def _encoded(self, picture: Picture, name: str, format: Format, png: PngEffort, quality: int) -> list[bytes]:
-        try:
-            return encode(picture, format, png=png, quality=quality, threads=self.threads)
-        except BadOptions as error:
-            raise BadOptions(f"{name}: {error.message}", error.hint) from None
+        with _naming(cut.photo.name):
+            picture = mask_picture(cut.photo, cut.alpha, options)
+            return encode(picture, format, png=options.png, quality=100, threads=self.threads)
 
     def _load_with_onnxruntime(self, spec: ModelSpec) -> Segmenter:
         path = models.locate(spec)
-        models.verify(spec, path)
+        checksums.verify(spec, path)
         return OnnxSegmenter(spec, path, threads=self.threads, provider=self._provider)
 
 
@@ -321,6 +317,15 @@ def options_from(*, preset: str | None = None, **options: Any) -> CutOptions:
 @cache
 def _shared_engine() -> Engine:
     return Engine()
+
+
+@contextmanager
+def _naming(name: str) -> Iterator[None]:
+    """Name the photograph in errors of options that turn out not to fit it."""
+    try:
+        yield
+    except BadOptions as error:
+        raise BadOptions(f"{name}: {error.message}", error.hint) from None
 
 
 class _Clock:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from alphadrop.engine.options import Alignment, CutOptions
+from alphadrop.engine.options import LONGEST_SIDE, Alignment, CutOptions
+from alphadrop.errors import BadOptions
 
 __all__ = ["Frame", "frame", "subject_box"]
 
@@ -50,6 +51,9 @@ def frame(alpha: NDArray[np.uint8], options: CutOptions) -> Frame | None:
     Args:
         alpha: the matte, shape (H, W), uint8.
         options: crop, margin and canvas.
+
+    Raises:
+        BadOptions: margin and aspect would make it larger than any canvas may be.
     """
     canvas = options.canvas
     if options.crop == "none" and canvas.size is None and canvas.aspect is None:
@@ -64,6 +68,11 @@ def frame(alpha: NDArray[np.uint8], options: CutOptions) -> Frame | None:
         placed = (max(1, round(inner[0] * scale)), max(1, round(inner[1] * scale)))
     else:
         size, placed = _grown(inner, options.margin, canvas.aspect), inner
+        if size != inner and max(size) > LONGEST_SIDE:
+            across, down = size
+            raise BadOptions(
+                f"the result would have {across} x {down} pixels", "make the margin smaller, or set a size"
+            )
     offset = _aligned(placed, size, canvas.align, round(options.margin * max(size)))
     return Frame(window, placed, offset, size)
 
@@ -78,10 +87,7 @@ def _grown(inner: tuple[int, int], margin: float, aspect: float | None) -> tuple
     # The sides are in a known proportion, and so is the margin to each of them.
     free_across = margin if aspect >= 1 else margin / aspect
     free_down = margin * aspect if aspect >= 1 else margin
-    tall = max(
-        width / aspect / (1 - 2 * min(free_across, 0.49)),
-        height / (1 - 2 * min(free_down, 0.49)),
-    )
+    tall = max(width / aspect / (1 - 2 * free_across), height / (1 - 2 * free_down))
     return max(width, round(tall * aspect)), max(height, round(tall))
 
 

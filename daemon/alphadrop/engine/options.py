@@ -14,6 +14,7 @@ __all__ = [
     "CROPS",
     "EDGES",
     "FORMATS",
+    "LONGEST_SIDE",
     "PNG_EFFORTS",
     "PRESETS",
     "PROVIDERS",
@@ -60,7 +61,8 @@ _FORMAT_OF_SUFFIX: dict[str, Format] = {
     ".jpg": "jpeg",
     ".jpeg": "jpeg",
 }
-_LONGEST_SIDE = 30_000
+LONGEST_SIDE = 30_000
+"""Pixels to which a canvas may grow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +79,8 @@ class Canvas:
     def __post_init__(self) -> None:
         if self.size is not None and self.aspect is not None:
             raise BadOptions("a canvas has a size or an aspect, not both", "leave one of them out")
-        if self.size is not None and not all(1 <= side <= _LONGEST_SIDE for side in self.size):
-            raise BadOptions(f"a canvas side is 1 to {_LONGEST_SIDE} pixels, not {self.size[0]}x{self.size[1]}")
+        if self.size is not None and not all(1 <= side <= LONGEST_SIDE for side in self.size):
+            raise BadOptions(f"a canvas side is 1 to {LONGEST_SIDE} pixels, not {self.size[0]}x{self.size[1]}")
         if self.aspect is not None and not 0.05 <= self.aspect <= 20:
             raise BadOptions(f"an aspect is 1:20 to 20:1, not {self.aspect:g}")
 
@@ -112,6 +114,9 @@ class CutOptions:
         size = self.canvas.size
         if size is not None and 2 * self.margin * max(size) >= min(size):
             raise BadOptions(f"a margin of {self.margin:g} leaves nothing of {size[0]}x{size[1]}", "make it smaller")
+        aspect = self.canvas.aspect
+        if aspect is not None and 2 * self.margin * max(aspect, 1 / aspect) >= 1:
+            raise BadOptions(f"a margin of {self.margin:g} leaves nothing at aspect {aspect:g}", "make it smaller")
 
 
 PRESETS: dict[str, CutOptions] = {

@@ -31,6 +31,7 @@ _FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "DIB", "GIF", "AVIF")
 _FORMAT_NAMES = "JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF"
 _HEIF_BRANDS = {b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"}
 _MAKER_NOTE = 0x927C
+_EXIF_DAMAGED = "its EXIF data are damaged and were left out"
 _TRANSPOSITIONS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -215,10 +216,10 @@ def _scale_see_through(opened: Image.Image) -> None:
 
 def _exif(opened: Image.Image, *, keep_gps: bool) -> tuple[bytes | None, int, tuple[str, ...]]:
     """Return the EXIF data worth keeping, the orientation, and what to say of it."""
+    raw = opened.info.get("exif")
+    if raw and not raw.removeprefix(b"Exif\x00\x00").startswith((b"II", b"MM")):
+        return None, 1, (_EXIF_DAMAGED,)  # Pillow would make nothing of them, and say nothing
     try:
-        raw = opened.info.get("exif") or b"II"
-        if not raw.removeprefix(b"Exif\x00\x00").startswith((b"II", b"MM")):
-            raise ValueError("no TIFF header")  # of which Pillow makes nothing, and says nothing
         exif = opened.getexif()
         orientation = exif.get(ExifTags.Base.Orientation, 1)
         kept = Image.Exif()
@@ -230,7 +231,7 @@ def _exif(opened: Image.Image, *, keep_gps: bool) -> tuple[bytes | None, int, tu
                 kept.get_ifd(pointer).update(tags)
         data = kept.tobytes() if len(kept) or any(kept.get_ifd(pointer) for pointer in pointers) else b""
     except Exception:
-        return None, 1, ("its EXIF data are damaged and were left out",)
+        return None, 1, (_EXIF_DAMAGED,)
     return (data.removeprefix(b"Exif\x00\x00") or None), orientation if isinstance(orientation, int) else 1, ()
 
 
