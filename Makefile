@@ -66,8 +66,9 @@ pictures: $(STAMP)
 	$(BIN)/python docs/make_pictures.py
 
 # The tests of the GIMP plug-in run in a real GIMP, in a folder of its own outside the checkout.
+# Where it cannot be built (no root rights, no mmdebstrap: status 3) they are skipped and say so.
 gimp-root:
-	tests/gimp/build_root.sh
+	tests/gimp/build_root.sh || [ $$? -eq 3 ]
 
 ci:
 	$(MAKE) test

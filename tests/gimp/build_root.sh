@@ -39,6 +39,8 @@ mirror=$(apt-get indextargets --format '$(CODENAME) $(RELEASE) $(COMPONENT) $(RE
     awk -v own="$codename" '($1 == own || $2 == own) && $3 == "main" { print $4; exit }')
 [ -n "$mirror" ] || missing "a Debian mirror with $codename main in this machine's apt sources"
 
+# Under the lock, what lies there half built was left by a process that was killed.
+rm -rf --one-file-system "$cache/.gimp-$suite".??????
 work=$(mktemp -d "$cache/.gimp-$suite.XXXXXX")
 trap 'rm -rf --one-file-system "$work"' EXIT
 trap 'exit 1' INT TERM HUP
