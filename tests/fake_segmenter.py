@@ -134,7 +134,7 @@ class Ground:
 
 def photograph(path: Path, colour: tuple[int, int, int], size: tuple[int, int] = (48, 40)) -> Path:
     """Write a picture of one colour, which a lossless format keeps as it is."""
-    format = {".jpg": "PNG", "": "PNG"}.get(path.suffix.lower(), None)
+    format = {".jpg": "PNG", "": "PNG"}.get(path.suffix.lower())
     with path.open("wb") as stream:
         Image.new("RGB", size, colour).save(stream, format or Image.registered_extensions()[path.suffix.lower()])
     return path
@@ -147,6 +147,18 @@ def middle(path: Path) -> tuple[int, int, int]:
         if image.mode == "L":
             value = int(np.asarray(image)[image.height // 2, image.width // 2])
             return value, value, value
-        red, green, blue, alpha = (int(v) for v in np.asarray(image.convert("RGBA"))[image.height // 2, image.width // 2])
+        red, green, blue, alpha = (
+            int(v) for v in np.asarray(image.convert("RGBA"))[image.height // 2, image.width // 2]
+        )
     assert alpha == 255, path
     return red, green, blue
+
+
+def assert_cut_from(output: Path, source: Path) -> None:
+    """Fail unless an output is a whole cut-out of a photograph: its size, and its colours wherever it is opaque."""
+    with Image.open(source) as photo, Image.open(output) as cut:
+        pixels, found = np.asarray(photo.convert("RGB")), np.asarray(cut)
+    assert found.shape == (*pixels.shape[:2], 4), output
+    opaque = found[..., 3] == 255
+    assert 0.05 < opaque.mean() < 0.95, output
+    assert np.array_equal(found[opaque][:, :3], pixels[opaque]), output

@@ -10,7 +10,6 @@ import sys
 from pathlib import Path
 
 __all__ = [
-    "cache_folder",
     "config_file",
     "data_folder",
     "default_config",
@@ -100,15 +99,6 @@ def log_file() -> Path:
     import platformdirs
 
     return platformdirs.user_log_path(_APP, appauthor=False) / "alphadrop.log"
-
-
-def cache_folder() -> Path:
-    """Return the folder of what can be made again."""
-    if os.environ.get("ALPHADROP_DATA_DIR"):
-        return data_folder() / "cache"
-    import platformdirs
-
-    return platformdirs.user_cache_path(_APP, appauthor=False)
 
 
 def pictures_folder() -> Path:

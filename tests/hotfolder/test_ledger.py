@@ -148,6 +148,30 @@ def test_a_file_owns_one_name_of_a_kind_and_a_new_one_frees_the_old(ledger: Ledg
     assert claim.target == Path("/out/b.png")
 
 
+def test_an_output_is_ours_as_it_was_and_as_it_will_be_until_the_write_is_done(ledger: Ledger) -> None:
+    ledger.note(FOLDER, X, OLD, 50.0)
+    row, target = taken(ledger), Path("/out/sub/x.png")
+    ledger.claim(target, row.id, "cutout")
+
+    def ours() -> tuple[Content, ...]:
+        claim = ledger.claim_of(target)
+        assert claim is not None
+        return claim.ours
+
+    assert ours() == ()
+    ledger.writing(target, OLD)
+    assert ours() == (OLD,)
+    ledger.wrote(target)
+    assert ours() == (OLD,)
+    ledger.writing(target, NEW)
+    assert ours() == (OLD, NEW)
+    assert ledger.unfinished() == [target]
+    ledger.wrote(target)
+    assert ours() == (NEW,)
+    ledger.finish(row, "done", now=101.0, settings="")
+    assert ledger.unfinished() == []
+
+
 def test_names_that_are_not_utf_8_and_reasons_that_name_them_are_kept(ledger: Ledger) -> None:
     folder, path = Path(os.fsdecode(b"/\xfein")), PurePath(os.fsdecode(b"\xff\n.jpg"))
     ledger.note(folder, path, OLD, 50.0)
@@ -207,8 +231,25 @@ def test_a_folder_that_cannot_be_made_is_a_typed_error(tmp_path: Path) -> None:
         Ledger(tmp_path / "file" / "ledger.sqlite")
 
 
+def test_what_the_database_refuses_is_a_typed_error(ledger: Ledger) -> None:
+    ledger.note(FOLDER, X, OLD, 50.0)
+    row = taken(ledger)
+    ledger.close()
+    for call in (
+        lambda: ledger.note(FOLDER, X, NEW, 1.0),
+        lambda: ledger.take([FOLDER], 1.0),
+        lambda: ledger.finish(row, "done", now=1.0, settings=""),
+        lambda: ledger.counts(FOLDER),
+        ledger.recover,
+        ledger.rows,
+    ):
+        with pytest.raises(LedgerError, match="the ledger cannot be used"):
+            call()
+
+
 def test_two_threads_never_take_the_same_file(ledger: Ledger) -> None:
-    count, rows, start = 60, [], threading.Barrier(3)
+    count, start = 60, threading.Barrier(3)
+    rows: list[Row] = []
 
     def note() -> None:
         start.wait()

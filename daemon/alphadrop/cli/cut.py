@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -140,7 +139,7 @@ def _targets(inputs: list[Path], output: Path | None, options: CutOptions, *, ma
     if output is None:
         kind = "mask" if mask else "cutout"
         return _apart([source.parent / f"{source.stem}.{kind}{suffix}" for source in inputs], inputs)
-    if output.is_dir() or len(inputs) > 1 or str(output).endswith(os.sep):
+    if output.is_dir() or len(inputs) > 1:
         if not output.is_dir():
             raise BadOptions(f"{printable(output)}: is not a folder", "make it first, or name one input and one file")
         return _apart([output / f"{source.stem}{suffix}" for source in inputs], inputs)

@@ -85,6 +85,7 @@ def _look() -> Iterator[_Finding]:
     yield from _events()
     yield _daemon()
     yield _heic()
+    yield from _extras()
 
 
 def _model(settings: Settings) -> _Finding:
@@ -162,3 +163,13 @@ def _heic() -> _Finding:
     if find_spec("pillow_heif") is None:
         return _Finding("HEIC", "note", "not opened", "pip install 'alphadrop[heic]'")
     return _Finding("HEIC", "ok", "opened")
+
+
+def _extras() -> Iterator[_Finding]:
+    from alphadrop import paths
+
+    for what, file in (("GIMP plug-in", paths.gimp_plugin()), ("systemd unit", paths.units() / "alphadrop.service")):
+        if file.is_file():
+            yield _Finding(what, "ok", f"to be copied from {printable(file)}")
+        else:
+            yield _Finding(what, "wrong", f"{printable(file)} is not there", "install Alphadrop again")

@@ -22,6 +22,8 @@ __all__ = ["FolderStatus", "HotFolders"]
 _log = logging.getLogger(__name__)
 _LEAST_WAIT = 0.05
 _MOST_WAIT = 30.0
+_AFTER_AN_ERROR = 5.0
+"""Seconds of rest after something that should not have happened."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,20 +109,24 @@ class HotFolders:
                     wait = min(wait, folder.next_look(time.monotonic()))
                 except Exception:
                     _log.exception("%s: looking failed and is tried again", printable(folder.settings.input))
-                    wait = min(wait, 5.0)
+                    wait = min(wait, _AFTER_AN_ERROR)
             self._armed.set()
             # Writers make many events: one look serves those of a short while.
             self._closing.wait(_LEAST_WAIT)
             self._look_now.wait(max(_LEAST_WAIT, wait))
 
     def _work(self) -> None:
+        put_back = False
         while not self._closing.is_set():
             self._work_now.clear()
             try:
+                if put_back:
+                    self._ledger.recover()
+                    put_back = False
                 if self._worker.work():
                     continue
                 due = self._worker.next_due()
             except Exception:
                 _log.exception("working failed and is tried again")
-                due = 5.0
+                due, put_back = _AFTER_AN_ERROR, True  # the row at work may have stayed so
             self._work_now.wait(_MOST_WAIT if due is None else min(_MOST_WAIT, max(_LEAST_WAIT, due)))

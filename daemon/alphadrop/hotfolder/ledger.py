@@ -6,11 +6,12 @@ of change. A claim is an output's name that one row owns for good, so that names
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sqlite3
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Literal
@@ -82,7 +83,7 @@ class Claim:
     target: Path
     file: int
     ours: tuple[Content, ...]
-    """What the output is like where nobody but us touched it: as last written, or as by a write that a crash broke off."""
+    """What the output is like where only we touched it: as last written, or as by a write that a crash broke off."""
 
 
 class Ledger:
@@ -124,7 +125,7 @@ class Ledger:
 
     def close(self) -> None:
         """Close the database; what was told to it is on the disk."""
-        with self._lock:
+        with self._using():
             self._db.close()
 
     def recover(self) -> int:
@@ -133,7 +134,7 @@ class Ledger:
 
     def unknown(self, folder: Path, found: Iterable[tuple[PurePath, Content]]) -> list[PurePath]:
         """Return those of the files found whose content the ledger has not noted."""
-        with self._lock:
+        with self._using():
             known = {
                 path: Content(size, mtime_ns)
                 for path, size, mtime_ns in self._db.execute(
@@ -144,7 +145,7 @@ class Ledger:
 
     def knows(self, folder: Path, path: PurePath, content: Content) -> bool:
         """Return whether this content of this file has been noted."""
-        with self._lock:
+        with self._using():
             row = self._db.execute(
                 "SELECT size, mtime_ns FROM files WHERE folder = ? AND path = ?",
                 (os.fsencode(folder), os.fsencode(path)),
@@ -164,7 +165,7 @@ class Ledger:
     def take(self, folders: Iterable[Path], now: float) -> Row | None:
         """Return the oldest row that is due in one of the folders, marked `working`; None where nothing is."""
         keys = _keys(folders)
-        with self._lock:
+        with self._using():
             due = self._db.execute(
                 f"SELECT id FROM files WHERE state = 'pending' AND not_before <= ? AND folder IN ({_marks(keys)}) "
                 "ORDER BY not_before, id LIMIT 1",
@@ -181,7 +182,7 @@ class Ledger:
     def next_due(self, folders: Iterable[Path]) -> float | None:
         """Return when the first pending row of the folders is due, by the wall clock; None where none is pending."""
         keys = _keys(folders)
-        with self._lock:
+        with self._using():
             (due,) = self._db.execute(
                 f"SELECT min(not_before) FROM files WHERE state = 'pending' AND folder IN ({_marks(keys)})", keys
             ).fetchone()
@@ -224,12 +225,26 @@ class Ledger:
         )
 
     def forget(self, row: Row) -> None:
-        """Drop a row whose file is gone before it was done; its claims go with it."""
-        self._write("DELETE FROM files WHERE id = ?", (row.id,))
+        """Drop a row whose file is gone before it was done.
+
+        Where an older content has an output, the row and its names are kept: the file may come back, as it does when
+        a program saves it by deleting it first.
+        """
+        with self._using():
+            self._write(
+                "DELETE FROM files WHERE id = ? AND state = 'working' "
+                "AND NOT EXISTS (SELECT 1 FROM claims WHERE file = files.id AND size IS NOT NULL)",
+                (row.id,),
+            )
+            self._write(
+                "UPDATE files SET state = 'done', outcome = 'done', reason = '', size = -1, mtime_ns = -1 "
+                "WHERE id = ? AND state = 'working'",
+                (row.id,),
+            )
 
     def claim_of(self, target: Path) -> Claim | None:
         """Return who owns an output's name."""
-        with self._lock:
+        with self._using():
             row = self._db.execute(
                 "SELECT target, file, size, mtime_ns, next_size, next_mtime_ns FROM claims WHERE target = ?",
                 (os.fsencode(target),),
@@ -238,7 +253,7 @@ class Ledger:
 
     def claim_by(self, file: int, kind: Kind) -> Claim | None:
         """Return the output's name that a row owns."""
-        with self._lock:
+        with self._using():
             row = self._db.execute(
                 "SELECT target, file, size, mtime_ns, next_size, next_mtime_ns FROM claims WHERE file = ? AND kind = ?",
                 (file, kind),
@@ -268,7 +283,7 @@ class Ledger:
 
     def unfinished(self) -> list[Path]:
         """Return the outputs claimed by the files that are being worked on."""
-        with self._lock:
+        with self._using():
             rows = self._db.execute(
                 "SELECT target FROM claims JOIN files ON files.id = claims.file WHERE files.state = 'working'"
             ).fetchall()
@@ -276,7 +291,7 @@ class Ledger:
 
     def counts(self, folder: Path) -> dict[str, int]:
         """Return how many rows of a folder are in each state; `done` is split by outcome."""
-        with self._lock:
+        with self._using():
             rows = self._db.execute(
                 """SELECT CASE WHEN state = 'done' THEN outcome ELSE state END AS kind, count(*)
                    FROM files WHERE folder = ? GROUP BY kind""",
@@ -286,7 +301,7 @@ class Ledger:
 
     def rows(self, *, state: State | None = None, limit: int = 100) -> list[Row]:
         """Return the rows that changed last, newest first."""
-        with self._lock:
+        with self._using():
             rows = self._db.execute(
                 f"SELECT {_COLUMNS} FROM files WHERE ? IS NULL OR state = ? "
                 "ORDER BY coalesce(finished_at, noted_at) DESC LIMIT ?",
@@ -294,8 +309,17 @@ class Ledger:
             ).fetchall()
         return [_row(row) for row in rows]
 
-    def _write(self, statement: str, values: tuple[object, ...] = ()) -> int:
+    @contextlib.contextmanager
+    def _using(self) -> Iterator[None]:
+        """Have the database for oneself; its errors become ours."""
         with self._lock:
+            try:
+                yield
+            except sqlite3.Error as error:
+                raise LedgerError(f"the ledger cannot be used: {error}", "is there space left on its disk?") from error
+
+    def _write(self, statement: str, values: tuple[object, ...] = ()) -> int:
+        with self._using():
             return self._db.execute(statement, values).rowcount
 
 

@@ -15,6 +15,7 @@ from alphadrop.errors import (
     AlphadropError,
     CannotWrite,
     InputChanged,
+    LedgerError,
     ModelError,
     TargetExists,
     printable,
@@ -32,6 +33,8 @@ __all__ = ["Worker"]
 _log = logging.getLogger(__name__)
 _LONGEST_WAIT = 300.0
 """Seconds between two attempts at a file that failed for a passing reason."""
+_LONGEST_LOOK = 10.0
+"""Seconds between two looks at a file that somebody has open for writing."""
 
 
 class _Skipped(Exception):
@@ -57,8 +60,10 @@ class _Job:
         status = os.fstat(self.descriptor)
         read = Content(status.st_size, status.st_mtime_ns)
         there = look_at(self.row.folder, self.row.path)
-        if read != self.row.content or there != self.row.content or has_writer(self.descriptor):
+        if read != self.row.content or there != self.row.content:
             raise InputChanged(f"{self.name}: changed while it was read", "it is cut again when it has settled")
+        if has_writer(self.descriptor):
+            raise InputChanged(f"{self.name}: is open for writing", "it is cut when whoever writes has closed it")
 
 
 class Worker:
@@ -85,7 +90,11 @@ class Worker:
         self._clock = clock
 
     def work(self) -> bool:
-        """Do the next row that is due; return whether there was one."""
+        """Do the next row that is due; return whether there was one.
+
+        Raises:
+            LedgerError: what became of it could not be recorded.
+        """
         row = self._ledger.take(self._folders, self._clock())
         if row is None:
             return False
@@ -98,6 +107,8 @@ class Worker:
             _log.info("%s: skipped, %s", name, reason)
         except InputChanged as error:
             self._look_again(row, error)
+        except LedgerError:
+            raise  # nothing can be recorded now; the row is put back when that is possible again
         except AlphadropError as error:
             self._failed(row, error)
         except Exception as error:
@@ -206,11 +217,15 @@ class Worker:
         if content is None:
             self._ledger.forget(row)
             return
-        _log.info("%s", error.message)
-        settle = self._folders[row.folder].settle
+        settle = max(self._folders[row.folder].settle, 0.1)
         if content != row.content:
             self._ledger.note(row.folder, row.path, content, self._clock())
-        self._ledger.postpone(row, error.code, error.message, until=self._clock() + max(settle, 0.1))
+            wait = settle
+        else:
+            wait = min(max(settle, _LONGEST_LOOK), settle * row.attempts)
+        if content != row.content or row.attempts == 1:  # somebody may have it open for hours
+            _log.info("%s", error)
+        self._ledger.postpone(row, error.code, error.message, until=self._clock() + wait)
 
     def _failed(self, row: Row, error: AlphadropError) -> None:
         if error.transient:

@@ -6,9 +6,11 @@ The lock is taken before a socket left by a crash is touched, so that only its h
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import socket
+import stat
 import sys
 from pathlib import Path
 
@@ -35,6 +37,8 @@ class Endpoint:
         self._folder = folder
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            if folder.stat().st_mode & stat.S_ISVTX:
+                raise PermissionError(errno.EPERM, "others use this folder too")  # /tmp itself, as root
             os.chmod(folder, 0o700)
             self._lock = os.open(folder / "daemon.lock", os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:

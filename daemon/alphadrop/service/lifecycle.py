@@ -7,10 +7,12 @@ or puts it back, within ten seconds; a second one ends the process at once.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import logging
 import os
 import queue
 import signal
+import sys
 import threading
 import time
 from types import FrameType
@@ -39,6 +41,9 @@ if TYPE_CHECKING:
 __all__ = ["run"]
 
 _log = logging.getLogger(__name__)
+_M_MMAP_THRESHOLD = -3
+"""Of mallopt(3)."""
+_BIG_BLOCK = 1_000_000
 _GRACE = 10.0
 """Seconds that the file at work may take after the first signal."""
 _MODEL_RETRY = 10.0
@@ -51,6 +56,7 @@ def run(settings: Settings) -> None:
         AlreadyRunning: another daemon of this user runs.
         SocketUnavailable, LedgerError, FileError: it cannot be started.
     """
+    _return_big_blocks()
     endpoint = Endpoint(paths.run_folder())
     try:
         logs.set_up(paths.log_file(), settings.log_level)
@@ -66,6 +72,18 @@ def run(settings: Settings) -> None:
         # A thread that comes back from the network while the interpreter ends would abort the process.
         logging.shutdown()
         os._exit(0)
+
+
+def _return_big_blocks() -> None:
+    """Let glibc give every freed picture back to the system at once.
+
+    Left to itself it learns to keep blocks of up to 32 MB for later: with 12-megapixel photographs and several threads
+    the resident memory grows by a third in the first minutes.
+    """
+    if sys.platform == "linux":
+        mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # musl has none, and needs none
+        if mallopt is not None:
+            mallopt(_M_MMAP_THRESHOLD, _BIG_BLOCK)
 
 
 class _Process:
@@ -162,7 +180,7 @@ class _Process:
                     _log.error("%s", error)
                 self._model_error = error
                 self._ending.wait(_MODEL_RETRY)
-        else:
+        if self._ending.is_set():
             return
         self._model_error = None
         self._folders.begin_work()

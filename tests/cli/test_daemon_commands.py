@@ -1,0 +1,197 @@
+"""run, status and stop as a user types them, and the exit statuses that scripts rely on."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from alphadrop import __version__
+from alphadrop.cli import main
+from alphadrop.cli.terminal import status_of
+from alphadrop.client import Client
+from alphadrop.errors import (
+    AlreadyRunning,
+    BadOptions,
+    CannotRead,
+    ConfigError,
+    DaemonError,
+    DamagedPhoto,
+    ModelMissing,
+    NotRunning,
+    UnknownModel,
+)
+from daemon_process import PATIENCE, Home, running, wait_for
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+    """A home in which a daemon runs."""
+    home = Home(tmp_path_factory.mktemp("h"))
+    home.configure()
+    with running(home):
+        yield home
+
+
+@pytest.fixture
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    """A home in which nothing was ever started."""
+    return Home(tmp_path_factory.mktemp("h"))
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (CannotRead("x"), 1), (DamagedPhoto("x"), 1), (ModelMissing("x"), 1), (DaemonError("x"), 1),
+        (BadOptions("x"), 2), (ConfigError(()), 2), (UnknownModel("x"), 2), (AlreadyRunning("x"), 3),
+        (NotRunning("x"), 4),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else str(value),
+)  # fmt: skip
+def test_every_error_has_its_exit_status(error: Exception, status: int) -> None:
+    assert status_of(error) == status  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("command", [["status"], ["status", "--json"], ["stop"]], ids=" ".join)
+def test_where_nothing_runs_the_exit_status_is_4(
+    empty: Home, command: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("ALPHADROP_RUN_DIR", str(empty.run))
+    assert main(command) == 4
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert told.err == "alphadrop: no daemon is running\n  start it with: alphadrop run\n"
+
+
+def test_status_in_json_is_for_programs(home: Home) -> None:
+    told = home.alphadrop("status", "--json")
+    assert (told.returncode, told.stderr) == (0, "")
+    status = json.loads(told.stdout)
+    assert (status["version"], status["state"]) == (__version__, "ready")
+    assert status["folders"][0]["input"] == str(home.input)
+
+
+def test_status_in_words_names_the_model_and_the_folders(home: Home) -> None:
+    told = home.alphadrop("status")
+    assert (told.returncode, told.stderr) == (0, "")
+    lines = told.stdout.splitlines()
+    assert lines[0].startswith(f"alphadrop {__version__}, process ")
+    assert lines[0].endswith(": ready")
+    assert lines[1].startswith("model    u2net-int8: ready, cpu")
+    assert f"folder   {home.input}: watching" in lines
+    assert f"      -> {home.output}" in lines
+    assert "         0 done" in lines
+
+
+def test_a_second_run_exits_3_and_leaves_the_first_alone(home: Home) -> None:
+    before = Client(home.run).status()["pid"]
+    told = home.alphadrop("run")
+    assert told.returncode == 3
+    assert "a daemon is running already" in told.stderr
+    assert Client(home.run).status()["pid"] == before
+
+
+def test_the_doctor_sees_the_daemon(home: Home) -> None:
+    told = home.alphadrop("doctor", "--json")
+    assert told.returncode == 0, told.stdout
+    (finding,) = [finding for finding in json.loads(told.stdout) if finding["what"] == "daemon"]
+    assert finding["verdict"] == "ok"
+    assert f"process {Client(home.run).status()['pid']}, ready" in finding["told"]
+
+
+def test_stop_ends_the_daemon_and_returns_when_it_has_ended(empty: Home) -> None:
+    empty.configure()
+    with running(empty) as process:
+        told = empty.alphadrop("stop")
+        assert (told.returncode, told.stdout, told.stderr) == (0, "", "")
+        assert process.wait(timeout=PATIENCE) == 0
+    assert empty.alphadrop("stop").returncode == 4
+
+
+def test_the_first_run_makes_a_configuration_and_its_folders_and_says_so(empty: Home) -> None:
+    with running(empty):
+        status = Client(empty.run).status()
+    assert status["configuration"] == str(empty.root / "alphadrop.yaml")
+    assert [folder["input"] for folder in status["folders"]] == [str(empty.input)]
+    assert empty.input.is_dir()
+    assert "made a configuration: " in (empty.root / "stderr.txt").read_text()
+    assert f"drop photographs into {empty.input}" in (empty.root / "stderr.txt").read_text()
+
+
+def test_run_with_a_broken_configuration_exits_2_with_every_error(empty: Home) -> None:
+    (empty.root / "alphadrop.yaml").write_text("nonsense: 1\nthreads: many\n")
+    told = empty.alphadrop("run")
+    assert told.returncode == 2
+    assert "alphadrop.yaml:1:" in told.stderr
+    assert "alphadrop.yaml:2:" in told.stderr
+    assert not empty.run.exists()
+
+
+def test_run_with_a_configuration_that_is_not_there_makes_none(empty: Home) -> None:
+    missing = empty.root / "missing.yaml"
+    told = empty.alphadrop("run", "--config", missing)
+    assert told.returncode == 1
+    assert "missing.yaml: cannot be read" in told.stderr
+    assert not missing.exists()
+
+
+def test_run_takes_the_configuration_it_is_given(empty: Home) -> None:
+    empty.configure()
+    other = (empty.root / "alphadrop.yaml").rename(empty.root / "other.yaml")
+    command = [sys.executable, "-m", "alphadrop", "run", "--config", str(other)]
+    with (empty.root / "stderr.txt").open("wb") as log:
+        process = subprocess.Popen(command, env=empty.environment, stderr=log, cwd=empty.root)
+        try:
+            wait_for(lambda: empty.alphadrop("status").returncode == 0, "the daemon")
+            assert Client(empty.run).status()["configuration"] == str(other)
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(timeout=PATIENCE) == 0
+        finally:
+            process.kill()
+            process.wait()
+    assert not (empty.root / "alphadrop.yaml").exists()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="speaks of pipes")
+def test_a_reader_that_goes_away_is_no_traceback(home: Home) -> None:
+    command = f"{sys.executable} -m alphadrop status | true"
+    told = subprocess.run(
+        ["sh", "-c", command], env=home.environment, capture_output=True, text=True, timeout=PATIENCE, check=False
+    )
+    assert "Traceback" not in told.stderr
+
+
+def test_a_socket_that_speaks_nonsense_is_exit_status_1(empty: Home) -> None:
+    import socket
+    import threading
+
+    empty.run.mkdir(parents=True)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+        listener.bind(str(empty.run / "api.sock"))
+        listener.listen()
+
+        def answer() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(1000)
+                connection.sendall(b"nonsense\r\n\r\n")
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        told = empty.alphadrop("status")
+        thread.join(timeout=PATIENCE)
+    assert told.returncode == 1
+    assert "no sense in the answer" in told.stderr
+
+
+def test_paths_with_spaces_and_accents_are_fine(tmp_path_factory: pytest.TempPathFactory) -> None:
+    home = Home(Path(tmp_path_factory.mktemp("ä b")))
+    with running(home):
+        told = home.alphadrop("status")
+    assert f"folder   {home.input}: watching" in told.stdout

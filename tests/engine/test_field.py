@@ -1,0 +1,135 @@
+"""Coarse grids read at full size: box means, interpolation and tiles against the slow and plain way."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from alphadrop.engine.field import TILE, Field, box_mean, coarse_size, each_tile, planes, unit
+
+
+def random(*shape: int, seed: int = 0) -> NDArray[np.float32]:
+    return np.random.default_rng(seed).random(shape, dtype=np.float32)
+
+
+def plain_box_mean(values: NDArray[np.float32], radius: int) -> NDArray[np.float64]:
+    means = np.empty(values.shape)
+    for y in range(values.shape[1]):
+        for x in range(values.shape[2]):
+            window = values[:, max(0, y - radius) : y + radius + 1, max(0, x - radius) : x + radius + 1]
+            means[:, y, x] = window.mean(axis=(1, 2), dtype=np.float64)
+    return means
+
+
+@pytest.mark.parametrize("radius", [0, 1, 3, 8, 40])
+@pytest.mark.parametrize("shape", [(2, 9, 13), (1, 1, 1), (3, 1, 20), (1, 20, 1), (4, 8, 8)])
+def test_box_mean_is_the_mean_of_the_window_cut_at_the_borders(shape: tuple[int, int, int], radius: int) -> None:
+    values = random(*shape)
+    np.testing.assert_allclose(box_mean(values, radius), plain_box_mean(values, radius), atol=1e-6)
+    assert box_mean(values, radius).dtype == np.float32
+
+
+def test_box_mean_keeps_small_differences_on_large_values() -> None:
+    values = (1000 + random(1, 400, 300) / 1000).astype(np.float32)
+    wanted = plain_box_mean(values[:, 190:211, 140:161], 5)[0, 10, 10]
+    assert box_mean(values, 5)[0, 200, 150] == pytest.approx(wanted, rel=1e-7)
+
+
+def test_box_mean_of_nothing_is_nothing_to_the_last_bit() -> None:
+    assert set(np.unique(box_mean(np.zeros((1, 50, 60), np.float32), 4))) == {0.0}
+
+
+@pytest.mark.parametrize("size", [(64, 48), (100, 12), (16, 200), (16, 12)])
+def test_field_is_read_as_bilinear_enlargement(size: tuple[int, int]) -> None:
+    values = random(2, 12, 16)
+    whole = Field(values, size).tile(slice(0, size[1]), slice(0, size[0]))
+    assert whole.shape == (2, size[1], size[0])
+    for read, plane in zip(whole, values, strict=True):
+        enlarged = Image.fromarray(plane).resize(size, Image.Resampling.BILINEAR)
+        np.testing.assert_allclose(read, np.asarray(enlarged), atol=1e-5)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 300), (300, 1)])
+def test_field_of_a_thin_photograph_is_read(size: tuple[int, int]) -> None:
+    grid = coarse_size(size, 100)
+    values = random(1, grid[1], grid[0])
+    read = Field(values, size).tile(slice(0, size[1]), slice(0, size[0]))
+    assert (read.min(), read.max()) == pytest.approx((values.min(), values.max()), abs=0.1)
+
+
+def test_tiles_of_a_field_fit_together() -> None:
+    field = Field(random(3, 9, 11), (301, 257))
+    whole = field.tile(slice(0, 257), slice(0, 301))
+    for rows, columns in [
+        (slice(0, 5), slice(3, 4)),
+        (slice(100, 257), slice(0, 301)),
+        (slice(256, 257), slice(300, 301)),
+    ]:
+        np.testing.assert_array_equal(field.tile(rows, columns), whole[:, rows, columns])
+
+
+def test_flat_field_stays_flat() -> None:
+    field = Field(np.full((2, 3, 4), 0.3, np.float32), (100, 90))
+    np.testing.assert_array_equal(np.unique(field.tile(slice(10, 50), slice(0, 100))), [np.float32(0.3)])
+
+
+@pytest.mark.parametrize(
+    ("size", "wanted"),
+    [
+        ((4000, 3000), (480, 360)),
+        ((300, 200), (300, 200)),
+        ((480, 1), (480, 1)),
+        ((9000, 2), (480, 1)),
+        ((1, 1), (1, 1)),
+    ],
+)
+def test_coarse_size_keeps_the_proportion_and_never_enlarges(size: tuple[int, int], wanted: tuple[int, int]) -> None:
+    assert coarse_size(size, 480) == wanted
+    assert coarse_size(size[::-1], 480) == wanted[::-1]
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (TILE, TILE), (TILE + 1, TILE - 1), (3 * TILE + 7, 2 * TILE + 9)])
+def test_tiles_cover_what_is_true_once_and_nothing_else(shape: tuple[int, int]) -> None:
+    mask = np.random.default_rng(1).random(shape) > 0.9999
+    mask[0, 0] = mask[-1, -1] = True
+    seen = np.zeros(shape, int)
+
+    def work(rows: slice, columns: slice) -> None:
+        assert mask[rows, columns].any()
+        assert max(seen[rows, columns].shape) <= TILE
+        seen[rows, columns] += 1
+
+    each_tile(mask, work)
+    assert seen.max() == 1
+    assert (seen[mask] == 1).all()
+
+
+def test_nothing_true_is_no_tile() -> None:
+    each_tile(np.zeros((600, 600), bool), lambda *_: pytest.fail("nothing is true"))
+
+
+def test_failure_in_a_tile_is_not_swallowed() -> None:
+    def fail(rows: slice, columns: slice) -> None:
+        raise ArithmeticError
+
+    before = threading.active_count()
+    with pytest.raises(ArithmeticError):
+        each_tile(np.ones((TILE * 3, TILE), bool), fail)
+    assert threading.active_count() == before
+
+
+def test_unit_brings_eight_bits_to_one() -> None:
+    values = unit(np.arange(256, dtype=np.uint8))
+    assert values.dtype == np.float32
+    np.testing.assert_allclose(values, np.arange(256) / 255, atol=1e-7)
+    assert values[255] <= 1
+
+
+def test_planes_are_the_channels_one_after_the_other() -> None:
+    picture = np.random.default_rng(2).integers(0, 256, (5, 7, 3), dtype=np.uint8)
+    np.testing.assert_allclose(planes(picture), picture.transpose(2, 0, 1) / 255, atol=1e-7)
+    np.testing.assert_allclose(planes(picture[..., 0]), picture[np.newaxis, ..., 0] / 255, atol=1e-7)

@@ -1,0 +1,103 @@
+"""The subject's own colour in the soft edge: recovered where it is known, untouched where it should be."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from alphadrop.engine.foreground import REACH, clean_edges, near
+
+
+def plain_near(mask: NDArray[np.bool_], reach: int) -> NDArray[np.bool_]:
+    found = np.zeros_like(mask)
+    for y, x in np.argwhere(mask):
+        found[max(0, y - reach) : y + reach + 1, max(0, x - reach) : x + reach + 1] = True
+    return found
+
+
+@pytest.mark.parametrize("reach", [0, 1, 2, 5])
+@pytest.mark.parametrize("shape", [(1, 1), (1, 9), (9, 1), (20, 31)])
+def test_near_is_what_is_at_most_so_many_rows_and_columns_away(shape: tuple[int, int], reach: int) -> None:
+    mask = np.random.default_rng(2).random(shape) > 0.9
+    before = mask.copy()
+    np.testing.assert_array_equal(near(mask, reach), plain_near(mask, reach))
+    np.testing.assert_array_equal(mask, before)
+
+
+def ramp(width: int = 1000, height: int = 400, soft: int = 8) -> NDArray[np.uint8]:
+    """A matte that goes from nothing to wholly subject over some columns in the middle; shape (H, W)."""
+    line = np.clip((np.arange(width) - width / 2) / soft + 0.5, 0, 1)
+    alpha: NDArray[np.uint8] = np.rint(np.tile(line, (height, 1)) * 255).astype(np.uint8)
+    return alpha
+
+
+def mixed(own: tuple[int, ...], behind: tuple[int, ...], alpha: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A photograph of a flat subject before a flat background; shape (H, W, C)."""
+    a = alpha[..., np.newaxis] / 255
+    seen: NDArray[np.uint8] = np.rint(a * np.array(own) + (1 - a) * np.array(behind)).astype(np.uint8)
+    return seen
+
+
+def cleaned(pixels: NDArray[np.uint8], alpha: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    image = Image.fromarray(pixels if pixels.shape[2] == 3 else pixels[..., 0])
+    result = pixels.copy()
+    clean_edges(result, alpha, image)
+    return result
+
+
+@pytest.mark.parametrize(
+    ("own", "behind"), [((200, 40, 30), (20, 180, 240)), ((10, 10, 10), (250, 250, 250)), ((230,), (40,))]
+)
+def test_soft_edge_gets_the_colour_of_the_subject_back(own: tuple[int, ...], behind: tuple[int, ...]) -> None:
+    alpha = ramp()
+    pixels = mixed(own, behind, alpha)
+    edge = (alpha > 0) & (alpha < 255)
+    before = np.abs(pixels[edge].astype(int) - own).mean()
+    after = np.abs(cleaned(pixels, alpha)[edge].astype(int) - own)
+    assert before > 50, "the test's edge shows nothing of the background"
+    assert after.mean() < 4
+    assert after.max() < 16
+
+
+@pytest.mark.parametrize(("width", "soft"), [(240, 8), (600, 10), (2400, 40)])
+def test_of_the_old_background_little_is_left_at_any_size(width: int, soft: int) -> None:
+    alpha = ramp(width, 200, soft)
+    pixels = mixed((200, 40, 30), (20, 180, 240), alpha)
+    edge = (alpha > 0) & (alpha < 255)
+    before, after = (np.abs(p[edge].astype(int) - (200, 40, 30)).mean() for p in (pixels, cleaned(pixels, alpha)))
+    assert after < before / 5
+
+
+def test_opaque_pixels_and_the_far_background_are_not_touched() -> None:
+    rng = np.random.default_rng(4)
+    alpha = ramp()
+    pixels = rng.integers(0, 256, (*alpha.shape, 3), dtype=np.uint8)
+    result = cleaned(pixels, alpha)
+    untouched = (alpha == 255) | ~near(alpha > 0, REACH)
+    np.testing.assert_array_equal(result[untouched], pixels[untouched])
+
+
+def test_colour_of_the_subject_is_carried_outward() -> None:
+    alpha = ramp()
+    result = cleaned(mixed((200, 40, 30), (20, 180, 240), alpha), alpha)
+    rim = near(alpha > 0, REACH) & (alpha == 0)
+    assert rim.any()
+    assert np.abs(result[rim].astype(int) - (200, 40, 30)).max() < 40
+
+
+@pytest.mark.parametrize("value", [0, 255])
+def test_matte_without_an_edge_changes_nothing(value: int) -> None:
+    pixels = np.random.default_rng(5).integers(0, 256, (40, 30, 3), dtype=np.uint8)
+    np.testing.assert_array_equal(cleaned(pixels, np.full((40, 30), value, np.uint8)), pixels)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 50), (50, 1), (3, 3), (600, 2), (700, 530)])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_every_shape_and_alpha_divides_by_nothing(shape: tuple[int, int], channels: int) -> None:
+    rng = np.random.default_rng(6)
+    pixels = rng.integers(0, 256, (*shape, channels), dtype=np.uint8)
+    for alpha in (np.full(shape, 128, np.uint8), np.full(shape, 1, np.uint8), rng.integers(0, 256, shape, np.uint8)):
+        result = cleaned(pixels, alpha)
+        np.testing.assert_array_equal(result[alpha == 255], pixels[alpha == 255])

@@ -1,0 +1,148 @@
+"""The client says what it met: nobody, somebody of another version, an error, or nonsense."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from alphadrop.client import API_VERSION, Client, endpoint_file, socket_file
+from alphadrop.errors import DaemonAnswered, DaemonError, NotRunning
+
+pytestmark = pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="needs Unix sockets")
+
+
+class Answers:
+    """Gives one canned answer to each call."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.raw = b""
+        self.asked: list[bytes] = []
+        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._listener.bind(str(socket_file(folder)))
+        self._listener.listen()
+        self._thread = threading.Thread(target=self._serve)
+        self._thread.start()
+
+    def with_json(self, status: str, body: object) -> Client:
+        return self.with_raw(f"HTTP/1.1 {status}\r\nConnection: close\r\n\r\n{json.dumps(body)}".encode())
+
+    def with_raw(self, raw: bytes) -> Client:
+        self.raw = raw
+        return Client(self.folder)
+
+    def _serve(self) -> None:
+        while True:
+            connection, _ = self._listener.accept()
+            with connection:
+                question = connection.recv(65_536)
+                if not question:
+                    return
+                self.asked.append(question)
+                connection.sendall(self.raw)
+
+    def close(self) -> None:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as last:
+            last.connect(str(socket_file(self.folder)))
+        self._thread.join(timeout=60)
+        self._listener.close()
+
+
+@pytest.fixture
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("c")
+
+
+@pytest.fixture
+def answers(folder: Path) -> Iterator[Answers]:
+    answers = Answers(folder)
+    yield answers
+    answers.close()
+
+
+def test_where_nothing_runs_it_says_how_to_start_it(folder: Path) -> None:
+    for call in (Client(folder).status, Client(folder).stop):
+        with pytest.raises(NotRunning, match="no daemon is running") as raised:
+            call()
+        assert raised.value.hint == "start it with: alphadrop run"
+
+
+def test_a_missing_folder_is_nothing_running(folder: Path) -> None:
+    with pytest.raises(NotRunning):
+        Client(folder / "missing").status()
+
+
+def test_a_socket_that_a_crash_left_is_nothing_running(folder: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+        listener.bind(str(socket_file(folder)))
+    assert socket_file(folder).exists()
+    with pytest.raises(NotRunning):
+        Client(folder).status()
+
+
+def test_a_status_is_passed_on(answers: Answers) -> None:
+    told = {"api": API_VERSION, "state": "ready"}
+    assert answers.with_json("200 OK", told).status() == told
+    assert answers.asked[0].startswith(b"GET /v1/status HTTP/1.1\r\n")
+    assert answers.with_json("202 Accepted", {"stopping": True}).stop() == {"stopping": True}
+    assert answers.asked[1].startswith(b"POST /v1/stop HTTP/1.1\r\n")
+
+
+def test_a_daemon_of_another_version_is_named_with_the_remedy(answers: Answers) -> None:
+    with pytest.raises(DaemonError, match=f"version 99 of the API, this program version {API_VERSION}") as raised:
+        answers.with_json("200 OK", {"api": 99}).status()
+    assert "restart the daemon" in raised.value.hint
+
+
+def test_an_error_is_passed_on_with_its_code_and_hint(answers: Answers) -> None:
+    told = {"error": {"code": "model_missing", "message": "no model", "hint": "fetch it"}}
+    with pytest.raises(DaemonAnswered, match="no model") as raised:
+        answers.with_json("503 Service Unavailable", told).status()
+    error = raised.value
+    assert (error.status, error.remote_code, error.message, error.hint) == (
+        503, "model_missing", "no model", "fetch it",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("body", [{}, {"error": "words"}, {"error": None}, {"detail": "Not Found"}])
+def test_an_error_without_our_words_is_an_error_all_the_same(answers: Answers, body: object) -> None:
+    with pytest.raises(DaemonAnswered, match="404") as raised:
+        answers.with_json("404 Not Found", body).stop()
+    assert raised.value.status == 404
+
+
+@pytest.mark.parametrize("body", [[], "text", 7, None])
+def test_an_answer_that_is_no_object_makes_no_sense(answers: Answers, body: object) -> None:
+    for status in ("200 OK", "500 Internal Server Error"):
+        with pytest.raises(DaemonError, match="no sense in the answer"):
+            answers.with_json(status, body).status()
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [b"", b"hello\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\n{}", b"HTTP/1.1 200 OK\r\n\r\n<html>\xff"],
+    ids=["nothing", "not HTTP", "cut off", "not JSON"],
+)
+def test_nonsense_is_a_typed_error_that_names_the_socket(answers: Answers, raw: bytes) -> None:
+    with pytest.raises(DaemonError, match=r"api\.sock: no sense in the answer") as raised:
+        answers.with_raw(raw).status()
+    assert not isinstance(raised.value, NotRunning)
+
+
+def test_a_socket_path_that_is_too_long_is_a_typed_error(tmp_path: Path) -> None:
+    folder = tmp_path / ("x" * 120)
+    with pytest.raises(DaemonError):
+        Client(folder).status()
+
+
+def test_the_run_folder_is_this_users_where_none_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALPHADROP_RUN_DIR", os.fspath(folder))
+    with pytest.raises(NotRunning):
+        Client().status()
+    assert endpoint_file(folder) == folder / "endpoint.json"
