@@ -63,7 +63,7 @@ def test_check_looks_at_the_file_it_is_given(home: Home, capsys: pytest.CaptureF
     other.write_text("nonsense: 1\n")
     assert main(["config", "check", str(other)]) == 2
     assert "other.yaml:1:" in capsys.readouterr().err
-    assert main(["config", "check", str(home.root / "missing.yaml")]) == 1
+    assert main(["config", "check", str(home.root / "missing.yaml")]) == 2
     assert "missing.yaml: cannot be read" in capsys.readouterr().err
 
 

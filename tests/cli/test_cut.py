@@ -138,8 +138,7 @@ def test_options_reach_the_picture(home: Home, folder: Path, tmp_path: Path) -> 
         (["--size", "big"], "big"),
         (["--edges", "soft"], "--edges"),
         (["-o", "out.gif"], ".gif"),
-        (["-o", "absent/"], "no folder"),
-        (["coffee.jpg", "-o", "one.png"], "not a folder"),
+        (["coffee.jpg", "-o", "one.png"], "is one file"),
     ],
 )
 def test_bad_usage_is_told_before_anything_is_done(home: Home, folder: Path, arguments: list[str], said: str) -> None:
@@ -148,6 +147,11 @@ def test_bad_usage_is_told_before_anything_is_done(home: Home, folder: Path, arg
     assert said in ran.stderr
     assert ran.stdout == ""
     assert names(folder) == before
+
+
+def test_an_output_folder_is_made_when_it_is_missing(home: Home, folder: Path) -> None:
+    cut(home, folder / "astronaut.jpg", "-o", folder / "new" / "cutouts")
+    assert names(folder / "new" / "cutouts") == ["astronaut.png"]
 
 
 def test_unknown_model_is_told_with_the_nearest(home: Home, folder: Path) -> None:

@@ -136,7 +136,7 @@ def test_run_with_a_broken_configuration_exits_2_with_every_error(empty: Home) -
 def test_run_with_a_configuration_that_is_not_there_makes_none(empty: Home) -> None:
     missing = empty.root / "missing.yaml"
     told = empty.alphadrop("run", "--config", missing)
-    assert told.returncode == 1
+    assert told.returncode == 2
     assert "missing.yaml: cannot be read" in told.stderr
     assert not missing.exists()
 

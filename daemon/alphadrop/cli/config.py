@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from alphadrop.cli.terminal import DONE, add_action
-from alphadrop.errors import printable
+from alphadrop.errors import BadOptions, CannotRead, printable
 
 if TYPE_CHECKING:
     from alphadrop.config import Settings
 
-__all__ = ["define_config", "settings_in_force"]
+__all__ = ["define_config", "load", "settings_in_force"]
 
 
 def define_config(command: argparse.ArgumentParser) -> None:
@@ -40,10 +40,10 @@ def _config_init(_: argparse.Namespace) -> int:
 
 
 def _config_check(chosen: argparse.Namespace) -> int:
-    from alphadrop import config, paths
+    from alphadrop import paths
 
     file = chosen.file or paths.config_file()
-    settings = config.load(file)
+    settings = load(file)
     for warning in settings.warnings:
         print(f"warning: {warning}", file=sys.stderr)
     print(f"{printable(file)}: no errors, {len(settings.folders)} folders")
@@ -62,6 +62,20 @@ def settings_in_force(file: Path | None) -> Settings:
     from alphadrop import config, paths
 
     if file is not None:
-        return config.load(file)
+        return load(file)
     file = paths.config_file()
-    return config.load(file) if file.exists() else config.Settings(file)
+    return load(file) if file.exists() else config.Settings(file)
+
+
+def load(file: Path) -> Settings:
+    """Read a configuration; one that cannot be read is bad usage, as one with mistakes is.
+
+    Raises:
+        BadOptions, ConfigError: there is none, or it has mistakes.
+    """
+    from alphadrop import config
+
+    try:
+        return config.load(file)
+    except CannotRead as error:
+        raise BadOptions(error.message, error.hint) from error

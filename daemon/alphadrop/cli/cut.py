@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from alphadrop.cli.config import settings_in_force
 from alphadrop.cli.terminal import DONE, SOME_FAILED, Progress, complain
 from alphadrop.engine import options
-from alphadrop.errors import AlphadropError, BadOptions, printable
+from alphadrop.errors import AlphadropError, BadOptions, printable, writing_failed
 
 if TYPE_CHECKING:
     from alphadrop.engine.cutout import CutReport
@@ -33,7 +33,7 @@ def define_cut(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("inputs", nargs="+", type=Path, metavar="INPUT", help="photographs")
     command.add_argument(
-        "-o", "--output", type=Path, metavar="FILE-OR-FOLDER", help="a file for one input, or a folder"
+        "-o", "--output", type=Path, metavar="FILE-OR-FOLDER", help="a file for one input, or a folder, made if missing"
     )
     command.add_argument("--model", metavar="NAME", help="of the registry; see: alphadrop models list")
     command.add_argument("--mask", action="store_true", help="write the alpha matte as a grey picture")
@@ -70,10 +70,10 @@ def _cut(chosen: argparse.Namespace) -> int:
     from alphadrop.engine.photo import own_pillow_limits
 
     own_pillow_limits()
-    options = _cut_options(chosen)
+    settings = settings_in_force(chosen.config)
+    options = _cut_options(chosen, keep_gps=settings.keep_gps)
     inputs: list[Path] = chosen.inputs
     targets = _targets(inputs, chosen.output, options, mask=chosen.mask)
-    settings = settings_in_force(chosen.config)
     engine = Engine(
         settings.model,
         own_models=settings.models,
@@ -82,6 +82,8 @@ def _cut(chosen: argparse.Namespace) -> int:
         max_pixels=settings.limits.pixels,
     )
     engine.warm(chosen.model)
+    if chosen.output is not None and not chosen.output.suffix:
+        _make_folder(chosen.output)
     known = {_identity(source) for source in inputs}
     failed = 0
     progress = Progress(len(inputs), "photo")
@@ -108,6 +110,13 @@ def _cut(chosen: argparse.Namespace) -> int:
     return SOME_FAILED if failed else DONE
 
 
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise writing_failed(folder, error) from error
+
+
 def _identity(path: Path) -> tuple[int, int] | None:
     """Return what tells a file from every other, whatever it is called; None where there is none."""
     try:
@@ -117,11 +126,12 @@ def _identity(path: Path) -> tuple[int, int] | None:
     return found.st_dev, found.st_ino
 
 
-def _cut_options(chosen: argparse.Namespace) -> CutOptions:
+def _cut_options(chosen: argparse.Namespace, *, keep_gps: bool) -> CutOptions:
     from alphadrop.engine.cutout import options_from
     from alphadrop.engine.options import format_of, parse_aspect, parse_size
 
-    given = {name: getattr(chosen, name) for name in _CUT_OPTIONS if getattr(chosen, name) is not None}
+    given: dict[str, Any] = {"keep_gps": keep_gps}
+    given |= {name: getattr(chosen, name) for name in _CUT_OPTIONS if getattr(chosen, name) is not None}
     if chosen.size:
         given["size"] = parse_size(chosen.size)
     if chosen.aspect:
@@ -139,14 +149,10 @@ def _targets(inputs: list[Path], output: Path | None, options: CutOptions, *, ma
     if output is None:
         kind = "mask" if mask else "cutout"
         return _apart([source.parent / f"{source.stem}.{kind}{suffix}" for source in inputs], inputs)
-    if output.is_dir() or len(inputs) > 1:
-        if not output.is_dir():
-            raise BadOptions(f"{printable(output)}: is not a folder", "make it first, or name one input and one file")
+    if output.is_dir() or not output.suffix:
         return _apart([output / f"{source.stem}{suffix}" for source in inputs], inputs)
-    if not output.suffix:
-        raise BadOptions(
-            f"{printable(output)}: is no folder, and has no suffix to name a format", "make the folder first"
-        )
+    if len(inputs) > 1:
+        raise BadOptions(f"{printable(output)}: is one file, and there are {len(inputs)} inputs", "name a folder")
     return [output]
 
 

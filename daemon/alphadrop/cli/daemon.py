@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+from alphadrop.cli.config import load
 from alphadrop.cli.terminal import DONE, SOME_FAILED
 from alphadrop.errors import AlphadropError, NotRunning, TargetExists, printable
 
@@ -34,7 +35,7 @@ def _run(chosen: argparse.Namespace) -> int:
             print(f"made a configuration: {printable(file)}", file=sys.stderr)
         except TargetExists:
             pass  # another alphadrop made it in this moment
-    settings = config.load(file)
+    settings = load(file)
     from alphadrop.service import lifecycle
 
     lifecycle.run(settings)
