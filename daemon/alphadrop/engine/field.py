@@ -41,9 +41,9 @@ class Field:
         return _blend(lines[:, :, left - first], lines[:, :, right - first], across)
 
 
-def coarse_size(size: tuple[int, int], longest: int) -> tuple[int, int]:
-    """Return width and height scaled so that the longer side is at most `longest` and neither is below 1."""
-    scale = min(1.0, longest / max(size))
+def coarse_size(size: tuple[int, int], points: int) -> tuple[int, int]:
+    """Return width and height scaled so that there are about so many points at most, and neither side is below 1."""
+    scale = min(1.0, (points / (size[0] * size[1])) ** 0.5)
     return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
 

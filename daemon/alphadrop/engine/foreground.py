@@ -7,6 +7,8 @@ Estimation (ICIP 2021), section 3. The blurred colours live on a coarse grid; th
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -18,7 +20,8 @@ __all__ = ["REACH", "clean_edges", "near"]
 REACH = 2
 """Pixels that the foreground colour is carried outward, so that scaling a cut-out shows no rim."""
 
-_GRID = 256
+_GRID = 40_000
+"""Points of the coarse grid."""
 _WIDE = 0.06
 """Radius of the first blur, as a part of the longer side of the grid: wider than any soft edge."""
 _NARROW = 0.006
@@ -72,16 +75,27 @@ def _estimate(image: Image.Image, alpha: NDArray[np.uint8]) -> Field:
     alphas = unit(np.asarray(Image.fromarray(alpha).resize(grid, Image.Resampling.BOX, reducing_gap=2.0)))
     foreground = background = seen
     for radius in (max(2, round(_WIDE * max(grid))), max(1, round(_NARROW * max(grid)))):
-        own = _weighted_mean(foreground, alphas, radius)
-        behind = _weighted_mean(background, 1 - alphas, radius)
+        own, behind = _weighted_means(((foreground, alphas), (background, 1 - alphas)), radius)
         foreground, background = _explain(seen, alphas, own, behind), behind
     return Field(np.concatenate([own, behind]), image.size)
 
 
-def _weighted_mean(values: NDArray[np.float32], weights: NDArray[np.float32], radius: int) -> NDArray[np.float32]:
-    """Return the local mean of `values` where `weights` say they are known; where nothing is, the values themselves."""
-    *means, known = box_mean(np.concatenate([values * weights, weights[np.newaxis]]), radius)
-    return np.where(known > _NOTHING, np.stack(means) / np.maximum(known, _NOTHING), values)
+def _weighted_means(
+    known: Sequence[tuple[NDArray[np.float32], NDArray[np.float32]]], radius: int
+) -> list[NDArray[np.float32]]:
+    """Return the local means of values where their weights say they are known; elsewhere the values themselves.
+
+    Args:
+        known: pairs of values, shape (C, h, w), and weights, shape (h, w), 0..1.
+        radius: of the window, in grid points.
+    """
+    sums = box_mean(
+        np.concatenate([part for values, weights in known for part in (values * weights, weights[None])]), radius
+    )
+    return [
+        np.where(mean[-1] > _NOTHING, mean[:-1] / np.maximum(mean[-1], _NOTHING), values)
+        for mean, (values, _) in zip(np.split(sums, len(known)), known, strict=True)
+    ]
 
 
 def _explain(

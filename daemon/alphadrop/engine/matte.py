@@ -16,8 +16,8 @@ from alphadrop.engine.options import Edges
 
 __all__ = ["alpha_matte", "enlarge"]
 
-_GRID = 384
-"""Longer side of the coarse grid."""
+_GRID = 90_000
+"""Points of the coarse grid."""
 _RADIUS = 0.01
 """Of the filter's window, as a part of the longer side: about three pixels of the saliency map."""
 _EPSILON = 1e-4
@@ -54,12 +54,12 @@ def _refine(matte: NDArray[np.uint8], saliency: NDArray[np.float32], image: Imag
     radius = max(2, round(_RADIUS * max(grid)))
     colours = planes(np.asarray(image.resize(grid, Image.Resampling.BOX, reducing_gap=2.0)))
     target = np.clip(np.asarray(Image.fromarray(saliency).resize(grid, Image.Resampling.BICUBIC)), 0, 1)
-    coefficients = Field(_coefficients(colours, target, radius), image.size)
+    coefficients = Field(_eight_bit(_coefficients(colours, target, radius)), image.size)
     unsure = Image.fromarray(_unsure(target, radius)).resize(image.size, Image.Resampling.NEAREST)
 
     def follow(rows: slice, columns: slice) -> None:
         pixels = np.asarray(image.crop((columns.start, rows.start, columns.stop, rows.stop)))
-        matte[rows, columns] = _apply(coefficients.tile(rows, columns), planes(pixels))
+        matte[rows, columns] = _apply(coefficients.tile(rows, columns), np.atleast_3d(pixels))
 
     each_tile(np.asarray(unsure), follow)
     return matte
@@ -72,14 +72,26 @@ def _unsure(target: NDArray[np.float32], radius: int) -> NDArray[np.bool_]:
     return reached
 
 
-def _apply(coefficients: NDArray[np.float32], pixels: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Return alpha = a . I + b with levels, uint8; the last coefficient is b."""
-    alpha = coefficients[-1]
-    for slope, channel in zip(coefficients[:-1], pixels, strict=True):
-        alpha = alpha + slope * channel
+def _eight_bit(coefficients: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return coefficients that take 8-bit colours to 8-bit alpha with levels, rounded by cutting off."""
     low, high = _LEVELS
-    levelled: NDArray[np.float32] = np.clip((alpha - low) / (high - low), 0, 1)
-    return np.rint(levelled * 255).astype(np.uint8)
+    *slopes, offset = coefficients
+    return np.stack([*(slope / (high - low) for slope in slopes), (offset - low) * (255 / (high - low)) + 0.5])
+
+
+def _apply(coefficients: NDArray[np.float32], pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return alpha = a . I + b, uint8.
+
+    Args:
+        coefficients: from `_eight_bit`, shape (C + 1, rows, columns); the last is b, and is used up.
+        pixels: shape (rows, columns, C).
+    """
+    alpha = coefficients[-1]
+    for channel, slope in enumerate(coefficients[:-1]):
+        alpha += slope * pixels[..., channel]
+    np.clip(alpha, 0, 255, out=alpha)
+    eight_bit: NDArray[np.uint8] = alpha.astype(np.uint8)
+    return eight_bit
 
 
 def _coefficients(colours: NDArray[np.float32], target: NDArray[np.float32], radius: int) -> NDArray[np.float32]:
