@@ -101,7 +101,7 @@ def _photograph(runs: int) -> list[Line]:
         lines += [
             Line("the network, one run", f"{network * 1000:.0f} ms", "", None),
             _ratio(f"JPEG to PNG file, {size}, plain edges / network", plain, network, most=2),
-            _ratio(f"JPEG to PNG file, {size}, refined edges / network", refined, network),
+            _ratio(f"JPEG to PNG file, {size}, refined edges / network", refined, network, most=2),
         ]
         _camera_photograph(12_000_000).save(source, quality=92)
         for edges in ("plain", "refined"):
