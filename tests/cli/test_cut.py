@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import shutil
+import struct
 import subprocess
+import sys
+import termios
 from pathlib import Path
 
 import numpy as np
@@ -210,3 +215,32 @@ def test_pixel_limit_of_the_configuration_holds(home: Home, folder: Path, tmp_pa
     file.write_text("limits: {pixels: 1}\n")
     ran = cut(home, folder / "large.png", "--config", file, status=1)
     assert "large.png: 1001 x 1000 pixels are more than the limit of 1 megapixels" in ran.stderr
+
+
+def test_several_photographs_show_their_progress_on_a_terminal(home: Home, folder: Path) -> None:
+    shown = on_a_terminal(home, "cut", folder / "astronaut.jpg", folder / "coffee.jpg", "-o", folder / "out")
+    assert "0/2" in shown
+    assert "2/2" in shown
+    assert "coffee.png" in shown
+
+
+def test_one_photograph_needs_no_progress_bar(home: Home, folder: Path) -> None:
+    shown = on_a_terminal(home, "cut", folder / "astronaut.jpg", "-o", folder / "out")
+    assert "astronaut.png" in shown
+    assert "0/1" not in shown
+
+
+def on_a_terminal(home: Home, *arguments: str | Path) -> str:
+    """Run a command to its end on a terminal of 80 columns; return all it showed."""
+    ours, theirs = os.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    command = [sys.executable, "-m", "alphadrop", *map(str, arguments)]
+    with subprocess.Popen(command, env=home.environment, stdin=theirs, stdout=theirs, stderr=theirs) as process:
+        os.close(theirs)
+        shown = b""
+        # A terminal whose other side is closed ends with an error on Linux, not with an empty read.
+        with os.fdopen(ours, "rb", buffering=0) as screen, contextlib.suppress(OSError):
+            while block := screen.read(4096):
+                shown += block
+        assert process.wait() == 0
+    return shown.decode()
