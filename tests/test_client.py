@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import socket
@@ -133,6 +134,16 @@ def test_nonsense_is_a_typed_error_that_names_the_socket(answers: Answers, raw: 
     with pytest.raises(DaemonError, match=r"api\.sock: no sense in the answer") as raised:
         answers.with_raw(raw).status()
     assert not isinstance(raised.value, NotRunning)
+
+
+def test_the_daemon_of_another_user_is_named_as_such(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(socket.socket, "connect", refused)
+    with pytest.raises(DaemonError, match="belongs to another user") as raised:
+        Client(folder).status()
+    assert "alphadrop run" in raised.value.hint
 
 
 def test_a_socket_path_that_is_too_long_is_a_typed_error(tmp_path: Path) -> None:

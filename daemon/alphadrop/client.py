@@ -72,6 +72,11 @@ class Client:
                 raise ValueError("it is no object")  # noqa: TRY004, TRY301 - of the same kind as no JSON at all
         except (FileNotFoundError, ConnectionRefusedError) as error:
             raise NotRunning("no daemon is running", "start it with: alphadrop run") from error
+        except PermissionError as error:
+            raise DaemonError(
+                f"{printable(self._socket)}: belongs to another user",
+                "each user has a daemon of his own: alphadrop run",
+            ) from error
         except (OSError, http.client.HTTPException, ValueError) as error:
             raise DaemonError(f"{printable(self._socket)}: no sense in the answer: {error}", "restart it") from error
         finally:

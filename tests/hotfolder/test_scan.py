@@ -12,7 +12,7 @@ from pathlib import Path, PurePath
 import pytest
 
 from alphadrop.errors import CannotRead
-from alphadrop.hotfolder.scan import has_writer, look_at, open_input, walk
+from alphadrop.hotfolder.scan import has_writer, is_at, look_at, open_input, refuses_leases, walk
 from alphadrop.hotfolder.stability import Content
 
 
@@ -227,3 +227,35 @@ def test_a_writer_in_another_process_is_seen(tmp_path: Path) -> None:
         os.close(descriptor)
         writer.kill()
         writer.wait()
+
+
+MOUNTS = (
+    "22 1 254:0 / / rw,relatime - ext4 /dev/vda rw\n",
+    "40 22 0:45 / /mnt/nas rw,relatime shared:5 - nfs4 nas:/pictures rw\n",
+    "malformed\n",
+)
+
+
+@pytest.mark.parametrize(
+    ("device", "refuses"),
+    [(os.makedev(254, 0), False), (os.makedev(0, 45), True), (os.makedev(0, 99), False)],
+)
+def test_only_shares_are_known_to_refuse_leases_of_their_own(device: int, refuses: bool) -> None:
+    assert refuses_leases(device, MOUNTS) is refuses
+
+
+def test_a_file_is_at_its_path_until_another_takes_its_place(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(b"old")
+    descriptor = open_input(tmp_path, PurePath("a.jpg"))
+    try:
+        assert is_at(tmp_path, PurePath("a.jpg"), descriptor)
+        (tmp_path / "b.jpg").write_bytes(b"new")
+        status = os.fstat(descriptor)
+        os.utime(tmp_path / "b.jpg", ns=(status.st_atime_ns, status.st_mtime_ns))
+        (tmp_path / "b.jpg").replace(tmp_path / "a.jpg")
+        assert look_at(tmp_path, PurePath("a.jpg")) == Content(status.st_size, status.st_mtime_ns)
+        assert not is_at(tmp_path, PurePath("a.jpg"), descriptor)
+        (tmp_path / "a.jpg").unlink()
+        assert not is_at(tmp_path, PurePath("a.jpg"), descriptor)
+    finally:
+        os.close(descriptor)

@@ -188,7 +188,7 @@ def test_a_model_that_is_missing_is_waited_for_with_the_api_up(home: Home, photo
     rows = f"model: own\nmodels:\n- name: own\n  file: {model}\n  licence: Apache-2.0\n"
     home.configure(folder="settle: 0", top=rows)
     shutil.copy(photographs["astronaut"], home.input / "a.jpg")
-    impatient = "import sys\nfrom alphadrop.service import lifecycle\nlifecycle._MODEL_RETRY = 0.1\n"
+    impatient = "import sys\nfrom alphadrop.service import lifecycle\nlifecycle._RETRY = 0.1\n"
     with begun(home, sys.executable, "-c", f"{impatient}from alphadrop.cli import main\nsys.exit(main())") as process:
         wait_for(lambda: status(home).get("state") == "waiting for a model", "the daemon to wait")
         told = status(home)["model"]
@@ -205,6 +205,34 @@ def test_a_model_that_is_missing_is_waited_for_with_the_api_up(home: Home, photo
         process.terminate()
         assert process.wait(timeout=PATIENCE) == 0
     assert os.listdir(home.output) == ["a.png"]
+
+
+def test_a_ledger_that_fails_at_the_start_is_waited_for_with_the_api_up(home: Home) -> None:
+    home.configure()
+    release = home.root / "release"
+    failing = f"""
+import sys
+from pathlib import Path
+from alphadrop.errors import LedgerError
+from alphadrop.hotfolder.ledger import Ledger
+from alphadrop.service import lifecycle
+lifecycle._RETRY = 0.1
+recover = Ledger.recover
+def refused(self):
+    if not Path({str(release)!r}).exists():
+        raise LedgerError("the ledger cannot be used: disk full")
+    return recover(self)
+Ledger.recover = refused
+from alphadrop.cli import main
+sys.exit(main())
+"""
+    with begun(home, sys.executable, "-c", failing) as process:
+        wait_for(lambda: status(home).get("state") == "waiting for the ledger", "the daemon to wait")
+        assert status(home)["model"]["state"] == "loading"
+        release.touch()
+        wait_for(lambda: status(home)["state"] == "ready", "the ledger to be taken up")
+        process.terminate()
+        assert process.wait(timeout=PATIENCE) == 0
 
 
 def test_a_signal_while_it_waits_for_a_model_ends_it_at_once(home: Home) -> None:

@@ -24,7 +24,7 @@ from alphadrop.errors import (
 )
 from alphadrop.hotfolder.ledger import Ledger, Row
 from alphadrop.hotfolder.naming import Kind, kinds, names
-from alphadrop.hotfolder.scan import has_writer, look_at, open_input
+from alphadrop.hotfolder.scan import has_writer, is_at, look_at, open_input
 from alphadrop.hotfolder.settings import FolderSettings
 from alphadrop.hotfolder.stability import Content
 
@@ -59,8 +59,7 @@ class _Job:
         """Raise InputChanged where the file read is no longer the one that was noted, or no longer at its path."""
         status = os.fstat(self.descriptor)
         read = Content(status.st_size, status.st_mtime_ns)
-        there = look_at(self.row.folder, self.row.path)
-        if read != self.row.content or there != self.row.content:
+        if read != self.row.content or not is_at(self.row.folder, self.row.path, self.descriptor):
             raise InputChanged(f"{self.name}: changed while it was read", "it is cut again when it has settled")
         if has_writer(self.descriptor):
             raise InputChanged(f"{self.name}: is open for writing", "it is cut when whoever writes has closed it")

@@ -60,7 +60,7 @@ class Status(BaseModel):
     version: str
     pid: int
     state: str
-    """`starting`, `ready`, `waiting for a model`, or `stopping`."""
+    """`starting`, `ready`, `waiting for a model`, `waiting for the ledger`, or `stopping`."""
     uptime: float
     """Seconds."""
     configuration: str

@@ -15,6 +15,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -27,7 +28,7 @@ from alphadrop.config import Settings
 from alphadrop.engine.cutout import Engine
 from alphadrop.engine.options import CutOptions, Edges
 from alphadrop.engine.photo import from_image, own_pillow_limits
-from alphadrop.errors import AlphadropError, printable
+from alphadrop.errors import AlphadropError, LedgerError, printable
 from alphadrop.hotfolder.hotfolders import FolderStatus, HotFolders
 from alphadrop.hotfolder.ledger import Ledger
 from alphadrop.service import logs
@@ -46,7 +47,8 @@ _M_MMAP_THRESHOLD = -3
 _BIG_BLOCK = 1_000_000
 _GRACE = 10.0
 """Seconds that the file at work may take after the first signal."""
-_MODEL_RETRY = 10.0
+_RETRY = 10.0
+"""Seconds between two attempts to start what cannot be started yet."""
 
 
 def run(settings: Settings) -> None:
@@ -104,7 +106,7 @@ class _Process:
         self._told_to_end: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._ending = threading.Event()
         self._ready = threading.Event()
-        self._model_error: AlphadropError | None = None
+        self._trouble: AlphadropError | None = None
 
     def live(self) -> bool:
         """Serve and work until told to end, then end; return whether every thread came to its end."""
@@ -169,20 +171,9 @@ class _Process:
         return Matte(cut.matte.tobytes(), cut.subject)
 
     def _load(self) -> None:
-        """Load the model, however long it takes to appear; only then is there work."""
-        self._folders.start()
-        while not self._ending.is_set():
-            try:
-                self._engine.warm()
-                break
-            except AlphadropError as error:
-                if str(error) != str(self._model_error):
-                    _log.error("%s", error)
-                self._model_error = error
-                self._ending.wait(_MODEL_RETRY)
-        if self._ending.is_set():
+        """Begin to look, and load the model, however long either takes to become possible; only then is there work."""
+        if not self._until_possible(self._folders.start) or not self._until_possible(self._engine.warm):
             return
-        self._model_error = None
         self._folders.begin_work()
         self._folders.wait_until_armed()
         self._ready.set()
@@ -191,6 +182,21 @@ class _Process:
         for folder in self._settings.folders:
             _log.info("drop photographs into %s", printable(folder.input))
             _log.info("  cut-outs appear in  %s", printable(folder.output))
+
+    def _until_possible(self, step: Callable[[], object]) -> bool:
+        """Take a step, again and again where it fails; return whether that was before the end."""
+        while not self._ending.is_set():
+            try:
+                step()
+            except AlphadropError as error:
+                if str(error) != str(self._trouble):
+                    _log.error("%s", error)
+                self._trouble = error
+                self._ending.wait(_RETRY)
+            else:
+                self._trouble = None
+                return not self._ending.is_set()
+        return False
 
     def _make_server(self) -> uvicorn.Server:
         import uvicorn
@@ -237,13 +243,15 @@ class _Process:
             return "stopping"
         if self._ready.is_set():
             return "ready"
-        return "waiting for a model" if self._model_error is not None else "starting"
+        if isinstance(self._trouble, LedgerError):
+            return "waiting for the ledger"
+        return "starting" if self._trouble is None else "waiting for a model"
 
     def _model_report(self) -> ModelReport:
         from alphadrop.service.api import ModelReport
 
-        error = self._model_error
-        if error is not None:
+        error = self._trouble
+        if error is not None and not isinstance(error, LedgerError):
             return ModelReport(name=self._engine.model, state="missing", message=error.message, hint=error.hint)
         device = self._engine.loaded.get(self._engine.model, "")
         return ModelReport(name=self._engine.model, state="ready" if device else "loading", device=device)
