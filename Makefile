@@ -3,6 +3,7 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
+SCORER := .venv-score
 STAMP  := $(VENV)/.installed
 OTHER_PYTHONS := 3.12 3.13
 NETWORKS := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/alphadrop/networks
@@ -57,13 +58,15 @@ check: $(STAMP)
 networks: $(STAMP)
 	$(BIN)/python benchmarks/fetch_networks.py
 
-bench: $(VENV)/.bench networks
+bench: $(STAMP) networks $(SCORER)/.installed
 	$(BIN)/python benchmarks/bench.py
-	if [ -n "$$ALPHADROP_EVAL" ]; then $(BIN)/python benchmarks/accuracy.py --model $(NETWORKS)/u2net.onnx u2net-int8; \
+	if [ -n "$$ALPHADROP_EVAL" ]; then \
+	  $(BIN)/python benchmarks/accuracy.py --scorer $(SCORER)/bin/python --model $(NETWORKS)/u2net.onnx u2net-int8; \
 	else echo "ALPHADROP_EVAL is not set: accuracy was not measured"; fi
 
-$(VENV)/.bench: $(STAMP)
-	$(BIN)/python -m pip install --quiet -c constraints.txt --group bench
+$(SCORER)/.installed: benchmarks/score-requirements.txt
+	$(PYTHON) -m venv $(SCORER)
+	$(SCORER)/bin/python -m pip install --quiet -r benchmarks/score-requirements.txt
 	touch $@
 
 pictures: $(STAMP)

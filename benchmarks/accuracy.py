@@ -23,6 +23,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +35,8 @@ from alphadrop.engine.segmenter import OnnxSegmenter, Segmenter
 
 _RUNS = 11
 _THREADS = 2
+_MAE_LOST, _S_LOST = 0.0015, 0.005
+"""What the 8-bit network may be worse by on ECSSD."""
 _FILTERS = {
     "bicubic": (Image.Resampling.BICUBIC, None),
     "bicubic-gap": (Image.Resampling.BICUBIC, 3.0),
@@ -61,7 +64,7 @@ class Way:
 def main() -> int:
     """Print the table; return the exit status."""
     arguments = _arguments()
-    rows = []
+    rows: list[dict[str, Any]] = []
     for name in arguments.model:
         spec, path = _model(name)
         cost = measure(spec, path, threads=_THREADS, runs=_RUNS)
@@ -70,7 +73,7 @@ def main() -> int:
             maps = dict(_maps(segmenter, arguments.eval, view))
             for enlarge, stretch in itertools.product(arguments.enlarge, arguments.stretch):
                 way = Way(view, enlarge, stretch == "yes")
-                scores = _score(maps, arguments.eval, way)
+                scores = _score(maps, arguments.eval, way, arguments.scorer)
                 rows.append(
                     {
                         "model": spec.name,
@@ -84,6 +87,8 @@ def main() -> int:
                     _print(rows[-1], header=len(rows) == 1)
     if arguments.json:
         print(json.dumps(rows, indent=1))
+    else:
+        _print_promise(rows)
     return 0
 
 
@@ -94,6 +99,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--view", nargs="+", default=["bicubic-gap"], choices=_FILTERS)
     parser.add_argument("--enlarge", nargs="+", default=["bicubic"], choices=_FILTERS)
     parser.add_argument("--stretch", nargs="+", default=["no"], choices=["no", "yes"])
+    parser.add_argument("--scorer", default=sys.executable, metavar="PYTHON", help="has what score.py needs")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     arguments = parser.parse_args()
     if arguments.eval is None or not (Path(arguments.eval) / "score.py").is_file():
@@ -125,14 +131,14 @@ def _images(folder: Path) -> list[Path]:
         return [folder / "public" / "images" / row["image"] for row in csv.DictReader(stream)]
 
 
-def _score(maps: dict[str, NDArray[np.float32]], folder: Path, way: Way) -> dict[str, dict[str, float]]:
+def _score(maps: dict[str, NDArray[np.float32]], folder: Path, way: Way, scorer: str) -> dict[str, dict[str, float]]:
     with tempfile.TemporaryDirectory(prefix="alphadrop-accuracy-") as mattes:
         for path in _images(folder):
             with Image.open(path) as picture:
                 size = picture.size
             _matte(maps[path.name], size, way).save(Path(mattes) / f"{path.stem}.png", compress_level=1)
         answer = Path(mattes) / "scores.json"
-        command = [sys.executable, str(folder / "score.py"), mattes, "--json", str(answer)]
+        command = [scorer, str(folder / "score.py"), mattes, "--json", str(answer)]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         scores: dict[str, dict[str, float]] = json.loads(answer.read_text(encoding="utf-8"))
     return scores
@@ -147,12 +153,25 @@ def _matte(saliency: NDArray[np.float32], size: tuple[int, int], way: Way) -> Im
     return Image.fromarray(np.rint(np.clip(large, 0, 1) * 255).astype(np.uint8))
 
 
-def _print(row: dict[str, object], *, header: bool) -> None:
+def _print_promise(rows: list[dict[str, Any]]) -> None:
+    """Say whether the 8-bit network is as good as promised, where it was measured beside the 32-bit one."""
+    scores = {row["model"]: row["scores"].get("ecssd") for row in rows}
+    full, small = scores.get("u2net"), scores.get("u2net-int8")
+    if full is None or small is None:
+        return
+    error, structure = small["mae"] - full["mae"], full["sm"] - small["sm"]
+    met = error <= _MAE_LOST and structure <= _S_LOST
+    print(
+        f"\nINT8 against FP32 on ECSSD: mae {error:+.4f} (at most +{_MAE_LOST}), S {-structure:+.4f} "
+        f"(at most -{_S_LOST}): {'met' if met else 'MISSED'}"
+    )
+
+
+def _print(row: dict[str, Any], *, header: bool) -> None:
     if header:
         print("| model | view/enlarge | seconds | resident, MB | source | mae | iou | maxF | S | median SAD |")
         print("|---|---|---|---|---|---|---|---|---|---|")
     scores, resident = row["scores"], row["resident"]
-    assert isinstance(scores, dict)
     memory = f"{resident / 1e6:.0f}" if isinstance(resident, int) else "-"
     for source, values in scores.items():
         figures = [values.get(key, "-") for key in ("mae", "iou", "maxf", "sm", "medsad")]
