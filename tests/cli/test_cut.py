@@ -244,3 +244,33 @@ def on_a_terminal(home: Home, *arguments: str | Path) -> str:
                 shown += block
         assert process.wait() == 0
     return shown.decode()
+
+
+def test_two_inputs_with_one_stem_keep_the_ending(home: Home, folder: Path) -> None:
+    Image.open(folder / "astronaut.jpg").save(folder / "astronaut.png")
+    cut(home, folder / "astronaut.jpg", folder / "astronaut.png", folder / "astronaut.jpg")
+    made = [name for name in names(folder) if ".cutout." in name]
+    assert made == ["astronaut.cutout.png", "astronaut.png.cutout.png"]
+
+
+@pytest.mark.parametrize("output", ["v1.2/", "v1.2"])
+def test_a_folder_may_have_a_dot_in_its_name(home: Home, folder: Path, output: str) -> None:
+    several = [folder / "astronaut.jpg", folder / "coffee.jpg"]
+    cut(home, *(several if output == "v1.2" else several[:1]), "-o", f"{folder}/{output}")
+    assert "astronaut.png" in names(folder / "v1.2")
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--format", "webp", "-o", "y.png"], ["--mask", "--format", "webp"], ["--mask", "-o", "m.gif"]]
+)
+def test_contradictions_of_format_and_name_are_refused_before_anything_is_done(
+    home: Home, folder: Path, arguments: list[str]
+) -> None:
+    before = names(folder)
+    cut(home, folder / "astronaut.jpg", *arguments, status=2)
+    assert names(folder) == before
+
+
+def test_an_existing_output_is_refused_with_the_way_to_replace_it(home: Home, folder: Path) -> None:
+    (folder / "astronaut.cutout.png").touch()
+    assert "--overwrite" in cut(home, folder / "astronaut.jpg", status=1).stderr

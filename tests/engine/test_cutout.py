@@ -583,3 +583,36 @@ def test_aspect_that_is_none_is_refused(text: str) -> None:
 @pytest.mark.parametrize("format", FORMATS)
 def test_suffix_and_format_agree(format: Any) -> None:
     assert format_of(Path("a").with_suffix(suffix_of(format))) == format
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"edges": "foo"},
+        {"crop": "bad"},
+        {"png": "x"},
+        {"format": "gif"},
+        {"align": "up"},
+        {"background": (300, 0, 0)},
+        {"background": (1, 2)},
+        {"size": 500},
+        {"quality": "9"},
+    ],
+)
+def test_options_that_make_no_sense_are_typed_errors(options: dict[str, Any]) -> None:
+    with pytest.raises(BadOptions):
+        cut_out(np.zeros((8, 8, 3), np.uint8), **options)
+
+
+@pytest.mark.parametrize(
+    "image", [np.zeros((2, 8, 8, 3), np.uint8), np.zeros((8, 8, 3)), np.zeros((0, 8), np.uint8), 7]
+)
+def test_what_is_no_picture_is_a_typed_error(image: Any) -> None:
+    with pytest.raises(BadOptions):
+        cut_out(image)
+
+
+def test_a_format_that_contradicts_the_suffix_is_refused(photographs: dict[str, Path], tmp_path: Path) -> None:
+    with pytest.raises(BadOptions, match="webp"):
+        cut_file(photographs["cat"], tmp_path / "cat.png", format="webp")
+    assert not list(tmp_path.iterdir())

@@ -259,3 +259,10 @@ def test_a_file_is_at_its_path_until_another_takes_its_place(tmp_path: Path) -> 
         assert not is_at(tmp_path, PurePath("a.jpg"), descriptor)
     finally:
         os.close(descriptor)
+
+
+def test_the_folder_itself_may_be_a_link(tmp_path: Path) -> None:
+    (tmp_path / "real" / "sub").mkdir(parents=True)
+    (tmp_path / "real" / "sub" / "a.jpg").touch()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    assert found(tmp_path / "link") == ["sub/a.jpg"]

@@ -172,3 +172,14 @@ def test_a_closed_watch_leaves_no_thread_and_no_descriptor(tmp_path: Path) -> No
 def test_a_missing_folder_cannot_be_watched(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="No such file"):
         Watch(tmp_path / "missing", recursive=True, wake=lambda: None)
+
+
+def test_the_folder_itself_may_be_a_link(tmp_path: Path, woken: threading.Event) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    watch = Watch(tmp_path / "link", recursive=True, wake=woken.set)
+    try:
+        (tmp_path / "real" / "a.jpg").touch()
+        collect(watch, "the file behind the link", "a.jpg")
+    finally:
+        watch.close()

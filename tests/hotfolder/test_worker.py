@@ -549,3 +549,29 @@ def test_a_sub_folder_whose_place_a_file_takes_is_a_passing_error(ground: Ground
     ground.clock.now += 300
     ground.work()
     assert ground.outputs() == {"sub/a.png": RED}
+
+
+def test_of_two_results_only_the_one_whose_name_is_taken_is_skipped(ground: Ground) -> None:
+    (ground.output / "a.mask.png").write_bytes(b"theirs")
+    with_settings(ground, result="both", if_exists="skip").cut("a.jpg", RED)
+    assert (ground.output / "a.mask.png").read_bytes() == b"theirs"
+    row = ground.row("a.jpg")
+    assert (row.state, row.outcome) == ("done", "done")
+    assert "a.mask.png exists already" in row.reason
+    with Image.open(ground.output / "a.png") as image:
+        assert image.mode == "RGBA"
+
+
+def test_a_broken_background_picture_is_waited_for_and_the_photograph_named(ground: Ground) -> None:
+    wall = ground.root / "wall.png"
+    wall.write_bytes(b"no picture")
+    options = CutOptions(edges="plain", background=wall)
+    with_settings(ground, cut=options).cut("a.jpg", GREEN)
+    row = ground.row("a.jpg")
+    assert row.state == "pending"
+    assert "wall.png" in row.reason
+    assert "a.jpg" in row.reason
+    Image.new("RGB", (8, 8), BLUE).save(wall)
+    ground.clock.now += 600
+    ground.work()
+    assert ground.row("a.jpg").state == "done"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from alphadrop.cli.terminal import DONE, add_action
-from alphadrop.errors import BadOptions, CannotRead, printable
+from alphadrop.errors import BadOptions, CannotRead, TargetExists, printable
 
 if TYPE_CHECKING:
     from alphadrop.config import Settings
@@ -35,7 +35,10 @@ def define_config(command: argparse.ArgumentParser) -> None:
 def _config_init(_: argparse.Namespace) -> int:
     from alphadrop import config, paths
 
-    print(printable(config.create_default(paths.config_file())))
+    try:
+        print(printable(config.create_default(paths.config_file())))
+    except TargetExists as error:
+        raise TargetExists(error.message, "it is left as it is; look at it with: alphadrop config check") from error
     return DONE
 
 
@@ -43,10 +46,14 @@ def _config_check(chosen: argparse.Namespace) -> int:
     from alphadrop import paths
 
     file = chosen.file or paths.config_file()
+    if chosen.file is None and not file.exists():
+        raise BadOptions(f"{printable(file)}: there is none yet", "make it: alphadrop config init")
     settings = load(file)
     for warning in settings.warnings:
         print(f"warning: {warning}", file=sys.stderr)
-    print(f"{printable(file)}: no errors, {len(settings.folders)} folders")
+    print(
+        f"{printable(file)}: no errors, {len(settings.folders)} {'folder' if len(settings.folders) == 1 else 'folders'}"
+    )
     return DONE
 
 

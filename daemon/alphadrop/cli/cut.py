@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import itertools
+import os
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from alphadrop.cli.config import settings_in_force
 from alphadrop.cli.terminal import DONE, SOME_FAILED, Progress, complain
 from alphadrop.engine import options
-from alphadrop.errors import AlphadropError, BadOptions, printable, writing_failed
+from alphadrop.engine.options import suffix_of
+from alphadrop.errors import AlphadropError, BadOptions, TargetExists, printable, writing_failed
 
 if TYPE_CHECKING:
     from alphadrop.engine.cutout import CutReport
@@ -33,7 +37,7 @@ def define_cut(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("inputs", nargs="+", type=Path, metavar="INPUT", help="photographs")
     command.add_argument(
-        "-o", "--output", type=Path, metavar="FILE-OR-FOLDER", help="a file for one input, or a folder, made if missing"
+        "-o", "--output", metavar="FILE-OR-FOLDER", help="a file for one input, or a folder, made if missing"
     )
     command.add_argument("--model", metavar="NAME", help="of the registry; see: alphadrop models list")
     command.add_argument("--mask", action="store_true", help="write the alpha matte as a grey picture")
@@ -71,9 +75,10 @@ def _cut(chosen: argparse.Namespace) -> int:
 
     own_pillow_limits()
     settings = settings_in_force(chosen.config)
-    options = _cut_options(chosen, keep_gps=settings.keep_gps)
-    inputs: list[Path] = chosen.inputs
-    targets = _targets(inputs, chosen.output, options, mask=chosen.mask)
+    inputs: list[Path] = list(dict.fromkeys(chosen.inputs))
+    place = _place(chosen.output, len(inputs))
+    options = _cut_options(chosen, place, keep_gps=settings.keep_gps)
+    targets = _targets(inputs, place, options, mask=chosen.mask)
     engine = Engine(
         settings.model,
         own_models=settings.models,
@@ -82,8 +87,8 @@ def _cut(chosen: argparse.Namespace) -> int:
         max_pixels=settings.limits.pixels,
     )
     engine.warm(chosen.model)
-    if chosen.output is not None and not chosen.output.suffix:
-        _make_folder(chosen.output)
+    if place.folder is not None:
+        _make_folder(place.folder)
     known = {_identity(source) for source in inputs}
     failed = 0
     progress = Progress(len(inputs), "photo")
@@ -97,6 +102,10 @@ def _cut(chosen: argparse.Namespace) -> int:
                 report = write_cut(
                     source, target, options, engine, model=chosen.model, mask=chosen.mask, overwrite=chosen.overwrite
                 )
+            except TargetExists as error:
+                failed += 1
+                progress.clear()
+                complain(TargetExists(error.message, "--overwrite replaces it, -o names another place"))
             except AlphadropError as error:
                 failed += 1
                 progress.clear()
@@ -108,6 +117,28 @@ def _cut(chosen: argparse.Namespace) -> int:
     finally:
         progress.close()
     return SOME_FAILED if failed else DONE
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """What -o means: a folder, a file, or neither where it is not given."""
+
+    folder: Path | None = None
+    file: Path | None = None
+
+
+def _place(output: str | None, inputs: int) -> _Place:
+    """Read -o: a folder where it is one, ends like one, has no suffix, or is to take several results."""
+    if output is None:
+        return _Place()
+    path = Path(output)
+    if path.is_dir() or not path.suffix or output.endswith(("/", os.sep)):
+        return _Place(folder=path)
+    if inputs > 1:
+        if path.suffix.lower() in options.SUFFIXES:
+            raise BadOptions(f"{printable(path)}: is one file, and there are {inputs} inputs", "name a folder")
+        return _Place(folder=path)
+    return _Place(file=path)
 
 
 def _make_folder(folder: Path) -> None:
@@ -126,48 +157,42 @@ def _identity(path: Path) -> tuple[int, int] | None:
     return found.st_dev, found.st_ino
 
 
-def _cut_options(chosen: argparse.Namespace, *, keep_gps: bool) -> CutOptions:
+def _cut_options(chosen: argparse.Namespace, place: _Place, *, keep_gps: bool) -> CutOptions:
     from alphadrop.engine.cutout import options_from
-    from alphadrop.engine.options import format_of, parse_aspect, parse_size
 
     given: dict[str, Any] = {"keep_gps": keep_gps}
     given |= {name: getattr(chosen, name) for name in _CUT_OPTIONS if getattr(chosen, name) is not None}
     if chosen.size:
-        given["size"] = parse_size(chosen.size)
+        given["size"] = options.parse_size(chosen.size)
     if chosen.aspect:
-        given["aspect"] = parse_aspect(chosen.aspect)
-    if chosen.output is not None and chosen.output.suffix and not chosen.output.is_dir() and not chosen.mask:
-        given["format"] = format_of(chosen.output)
+        given["aspect"] = options.parse_aspect(chosen.aspect)
+    if chosen.mask and chosen.format:
+        raise BadOptions("a mask is a PNG", "name the output file with another suffix, or leave --format out")
+    if place.file is not None:
+        told = options.format_of(place.file)
+        if chosen.format not in (None, told):
+            raise BadOptions(f"{printable(place.file)}: --format says {chosen.format}, the suffix {told}", "drop one")
+        if not chosen.mask:
+            given["format"] = told
     return options_from(**given)
 
 
-def _targets(inputs: list[Path], output: Path | None, options: CutOptions, *, mask: bool) -> list[Path]:
+def _targets(inputs: list[Path], place: _Place, options: CutOptions, *, mask: bool) -> list[Path]:
     """Return where each input's result goes; two results never share a name."""
-    from alphadrop.engine.options import suffix_of
-
+    if place.file is not None:
+        return [place.file]
     suffix = ".png" if mask else suffix_of(options.format)
-    if output is None:
-        kind = "mask" if mask else "cutout"
-        return _apart([source.parent / f"{source.stem}.{kind}{suffix}" for source in inputs], inputs)
-    if output.is_dir() or not output.suffix:
-        return _apart([output / f"{source.stem}{suffix}" for source in inputs], inputs)
-    if len(inputs) > 1:
-        raise BadOptions(f"{printable(output)}: is one file, and there are {len(inputs)} inputs", "name a folder")
-    return [output]
-
-
-def _apart(targets: list[Path], inputs: list[Path]) -> list[Path]:
+    ending = suffix if place.folder is not None else f".{'mask' if mask else 'cutout'}{suffix}"
     taken: set[Path] = set()
-    apart = []
-    for target, source in zip(targets, inputs, strict=True):
-        unique = target if target not in taken else target.with_name(f"{source.name}{target.suffix}")
-        number = 2
-        while unique in taken:
-            unique = target.with_name(f"{target.stem}-{number}{target.suffix}")
-            number += 1
-        taken.add(unique)
-        apart.append(unique)
-    return apart
+    targets = []
+    for source in inputs:
+        folder = source.parent if place.folder is None else place.folder
+        numbered = (f"{source.stem}-{number}" for number in itertools.count(2))
+        stems = itertools.chain((source.stem, source.name), numbered)
+        target = next(path for stem in stems if (path := folder / f"{stem}{ending}") not in taken)
+        taken.add(target)
+        targets.append(target)
+    return targets
 
 
 def _tell(report: CutReport) -> None:

@@ -14,6 +14,10 @@ from alphadrop.errors import AlphadropError, NotRunning, TargetExists, printable
 
 __all__ = ["define_run", "define_status", "define_stop"]
 
+_PATIENCE = 20.0
+"""Seconds for the file at work, and some."""
+_LONGEST_FAREWELL = 5.0
+
 
 def define_run(command: argparse.ArgumentParser) -> None:
     """Say what `run` takes."""
@@ -77,18 +81,24 @@ def define_stop(command: argparse.ArgumentParser) -> None:
 
 
 def _stop(_: argparse.Namespace) -> int:
-    from alphadrop.client import Client
+    from alphadrop import paths
+    from alphadrop.client import Client, endpoint_file
 
     client = Client()
     client.stop()
-    deadline = time.monotonic() + 15
+    announced = endpoint_file(paths.run_folder())
+    deadline = time.monotonic() + _PATIENCE
+    silent_since = None
     while time.monotonic() < deadline:
         try:
             client.status()
         except NotRunning:
-            return DONE
+            silent_since = silent_since or time.monotonic()
+            # The last thing it takes back; one that was killed on its way leaves it.
+            if not announced.exists() or time.monotonic() - silent_since > _LONGEST_FAREWELL:
+                return DONE
         except AlphadropError:
             pass  # it is closing the socket in this moment
-        time.sleep(0.05)
+        time.sleep(0.02)
     print("alphadrop: the daemon is still finishing a file", file=sys.stderr)
     return SOME_FAILED

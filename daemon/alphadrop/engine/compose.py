@@ -15,7 +15,7 @@ from alphadrop.engine.encode import Picture
 from alphadrop.engine.framing import Frame, frame
 from alphadrop.engine.options import Background, CutOptions
 from alphadrop.engine.photo import Photo, decode, to_srgb
-from alphadrop.errors import printable, reading_failed
+from alphadrop.errors import CannotRead, PhotoError, printable, reading_failed
 
 __all__ = ["cutout_picture", "enlargement", "mask_picture"]
 
@@ -34,7 +34,7 @@ def cutout_picture(photo: Photo, alpha: NDArray[np.uint8], options: CutOptions) 
         options: edges, crop, margin, canvas and background.
 
     Raises:
-        FileError, PhotoError: the background picture cannot be used.
+        CannotRead: the background picture cannot be used.
     """
     image, icc = photo.image, photo.icc
     if options.background is not None and not _can_hold(image.mode, icc, options.background):
@@ -105,6 +105,8 @@ def _background_picture(path: Path) -> Image.Image:
             photo = decode(stream, printable(path))
     except OSError as error:
         raise reading_failed(path, error) from error
+    except PhotoError as error:  # not the photograph's fault, which can be cut as soon as this is mended
+        raise CannotRead(f"the background picture {error.message}", error.hint) from error
     return to_srgb(photo.image, photo.icc)
 
 

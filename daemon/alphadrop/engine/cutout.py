@@ -214,8 +214,7 @@ def cut_out(
         cut = engine.cut(io.BytesIO(image), name, chosen, model=model)
     else:
         name = "image"
-        picture = image if isinstance(image, Image.Image) else Image.fromarray(image)
-        cut = engine.cut_photo(from_image(picture), chosen, model=model)
+        cut = engine.cut_photo(from_image(_picture(image)), chosen, model=model)
     if not cut.subject:
         raise NoSubject(f"{name}: no subject was found", "choose a picture in which something stands out")
     finished = cutout_picture(cut.photo, cut.alpha, chosen)
@@ -257,6 +256,11 @@ def cut_file(
     """
     source, target = Path(source), Path(target)
     format = format_of(target)
+    if options.get("format", format) != format and not mask:
+        raise BadOptions(
+            f"{printable(target)}: its suffix says {format}, and the format asked for is {options['format']}",
+            "give the file the suffix of its format",
+        )
     chosen = options_from(**options) if mask else options_from(**{"format": format, **options})
     if _same_file(source, target):
         raise BadOptions(f"{printable(target)}: an input is never overwritten", "choose another name")
@@ -311,7 +315,25 @@ def options_from(*, preset: str | None = None, **options: Any) -> CutOptions:
         canvas: Canvas = replace(options.pop("canvas", base.canvas), **shape)
         return replace(base, canvas=canvas, **options)
     except TypeError as error:
-        raise BadOptions(f"{error}", "the options are the fields of CutOptions, and size, aspect, align") from None
+        raise BadOptions(
+            f"an option is unknown or of a wrong type: {error}",
+            "the options are the fields of CutOptions, and size, aspect, align",
+        ) from None
+
+
+def _picture(image: object) -> Image.Image:
+    if isinstance(image, Image.Image):
+        return image
+    if isinstance(image, np.ndarray) and image.dtype == np.uint8 and image.size:
+        if image.ndim == 2 or (image.ndim == 3 and image.shape[2] in (3, 4)):
+            return Image.fromarray(image)
+        raise BadOptions(
+            f"an array of shape {image.shape} is no picture", "its shape is (H, W), (H, W, 3) or (H, W, 4)"
+        )
+    raise BadOptions(
+        f"{type(image).__name__} is nothing that can be cut",
+        "give a Pillow image, an array of uint8, the bytes of a file, or a path",
+    )
 
 
 @cache

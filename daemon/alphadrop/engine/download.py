@@ -76,7 +76,7 @@ def pull(
         return path
     if spec.commercial is False and not accept_licence:
         raise LicenceRefused(
-            f"the model {spec.name} is for non-commercial use only: {spec.licence}",
+            f"the model {spec.name} may not be used commercially: {spec.licence}",
             f"if you accept that: alphadrop models pull {spec.name} --accept-licence",
         )
     if address.partition(":")[0].lower() not in ("http", "https"):

@@ -104,8 +104,6 @@ def _pillow_options(picture: Picture, format: Format, quality: int) -> dict[str,
             options |= {"quality": quality, "lossless": quality == 100, "exact": True, "method": 4}
         case "jpeg":
             options |= {"quality": quality, "subsampling": 0, "optimize": True}
-        case "png" | "tiff":
-            pass
     return options
 
 

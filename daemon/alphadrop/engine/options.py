@@ -18,6 +18,7 @@ __all__ = [
     "PNG_EFFORTS",
     "PRESETS",
     "PROVIDERS",
+    "SUFFIXES",
     "Alignment",
     "Background",
     "Canvas",
@@ -53,7 +54,7 @@ PNG_EFFORTS: tuple[PngEffort, ...] = get_args(PngEffort)
 ALIGNMENTS: tuple[Alignment, ...] = get_args(Alignment)
 
 _SUFFIXES: dict[Format, str] = {"png": ".png", "webp": ".webp", "tiff": ".tif", "jpeg": ".jpg"}
-_FORMAT_OF_SUFFIX: dict[str, Format] = {
+SUFFIXES: dict[str, Format] = {
     ".png": "png",
     ".webp": "webp",
     ".tif": "tiff",
@@ -63,6 +64,15 @@ _FORMAT_OF_SUFFIX: dict[str, Format] = {
 }
 LONGEST_SIDE = 30_000
 """Pixels to which a canvas may grow."""
+
+
+def _one_of(name: str, value: object, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise BadOptions(f"{name} is one of {', '.join(allowed)}, not {value!r}")
+
+
+def _are_whole(values: object, count: int) -> bool:
+    return isinstance(values, tuple) and len(values) == count and all(isinstance(value, int) for value in values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +87,11 @@ class Canvas:
     """Where the subject stands in what is left free."""
 
     def __post_init__(self) -> None:
+        _one_of("align", self.align, ALIGNMENTS)
         if self.size is not None and self.aspect is not None:
             raise BadOptions("a canvas has a size or an aspect, not both", "leave one of them out")
+        if self.size is not None and not _are_whole(self.size, 2):
+            raise BadOptions(f"a canvas size is a width and a height in pixels, not {self.size!r}")
         if self.size is not None and not all(1 <= side <= LONGEST_SIDE for side in self.size):
             raise BadOptions(f"a canvas side is 1 to {LONGEST_SIDE} pixels, not {self.size[0]}x{self.size[1]}")
         if self.aspect is not None and not 0.05 <= self.aspect <= 20:
@@ -103,6 +116,11 @@ class CutOptions:
     keep_gps: bool = False
 
     def __post_init__(self) -> None:
+        for name, allowed in (("format", FORMATS), ("edges", EDGES), ("crop", CROPS), ("png", PNG_EFFORTS)):
+            _one_of(name, getattr(self, name), allowed)
+        colour = self.background
+        if isinstance(colour, tuple) and not (_are_whole(colour, 3) and 0 <= min(colour) <= max(colour) <= 255):
+            raise BadOptions(f"a background colour is three numbers of 0 to 255, not {colour!r}")
         if not 0 <= self.margin <= 0.45:
             raise BadOptions(f"margin is 0 to 0.45 of the longer side, not {self.margin:g}")
         if not 1 <= self.quality <= 100:
@@ -136,11 +154,11 @@ PRESETS: dict[str, CutOptions] = {
 def format_of(path: Path) -> Format:
     """Return the format that a target's suffix names; BadOptions where it names none that is written."""
     try:
-        return _FORMAT_OF_SUFFIX[path.suffix.lower()]
+        return SUFFIXES[path.suffix.lower()]
     except KeyError:
         raise BadOptions(
             f"{printable(path)}: no format is written under the suffix {path.suffix or '(none)'}",
-            f"use one of {', '.join(sorted(_FORMAT_OF_SUFFIX))}",
+            f"use one of {', '.join(sorted(SUFFIXES))}",
         ) from None
 
 

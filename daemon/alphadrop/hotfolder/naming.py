@@ -10,7 +10,6 @@ from fnmatch import fnmatch
 from pathlib import PurePath
 from typing import Literal
 
-from alphadrop import atomic
 from alphadrop.engine.options import suffix_of
 from alphadrop.engine.photo import SUFFIXES
 from alphadrop.hotfolder.settings import FolderSettings
@@ -28,9 +27,10 @@ _FIELD = re.compile(r"\{stem\}|\{ext\}")
 def wanted(relative: PurePath, settings: FolderSettings) -> bool:
     """Return whether a file below the input folder is to be cut, judging by its name alone.
 
-    Hidden files and folders never are. Patterns match the whole relative path or the last name, ignoring case.
+    Hidden files and folders never are, and so neither is a temporary file of ours. Patterns match the whole relative
+    path or the last name, ignoring case.
     """
-    if any(part.startswith(".") for part in relative.parts) or atomic.is_temporary(relative.name):
+    if any(part.startswith(".") for part in relative.parts):
         return False
     if _matches(relative, settings.exclude):
         return False

@@ -45,7 +45,8 @@ def walk(
         os.close(os.open(root, os.O_RDONLY | _DIRECTORY)) if _BY_DESCRIPTOR else os.listdir(root)
     except OSError as error:
         raise reading_failed(root, error) from error
-    steps = os.fwalk(root) if hasattr(os, "fwalk") else ((p, d, f, None) for p, d, f in os.walk(root))
+    top = os.path.join(root, "")  # with its slash, a folder that is itself a link is gone into
+    steps = os.fwalk(top) if hasattr(os, "fwalk") else ((p, d, f, None) for p, d, f in os.walk(top))
     for folder, subfolders, files, descriptor in steps:
         below = PurePath(os.path.relpath(folder, root))
         for name in sorted(files):

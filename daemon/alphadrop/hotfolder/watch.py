@@ -52,13 +52,13 @@ class Watch(FileSystemEventHandler):
         Raises:
             OSError: the system has no watch to give (ENOSPC, EMFILE) or the folder is not there.
         """
-        self._folder = folder
+        self._folder = os.path.realpath(folder)  # a watch on a link would see the link, not the folder
         self._wake = wake
         self._lock = threading.Lock()
         self._hints = Hints()
         self._observer: BaseObserver = Observer()
         try:
-            self._observer.schedule(self, str(folder), recursive=recursive)
+            self._observer.schedule(self, self._folder, recursive=recursive)
             self._observer.start()
         except BaseException:
             self._observer.stop()  # it has a thread and an inotify instance before it is started

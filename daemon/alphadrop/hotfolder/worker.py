@@ -100,10 +100,6 @@ class Worker:
         name = printable(row.folder / row.path)
         try:
             self._do(row, self._folders[row.folder])
-        except _Skipped as reason:
-            settings = self._folders[row.folder].fingerprint()
-            self._ledger.finish(row, "skipped", now=self._clock(), settings=settings, reason=str(reason))
-            _log.info("%s: skipped, %s", name, reason)
         except InputChanged as error:
             self._look_again(row, error)
         except LedgerError:
@@ -140,20 +136,33 @@ class Worker:
             for note in cut.photo.warnings:
                 _log.warning("%s: %s", job.name, note)
             started = time.perf_counter()
-            written = [self._write(job, cut, kind) for kind in kinds(settings)] if cut.subject else []
+            written, skipped = self._write_all(job, cut) if cut.subject else ([], [])
             job_seconds = {**cut.seconds, "output": time.perf_counter() - started}
         self._ledger.finish(
             row,
-            "done" if cut.subject else "no_subject",
+            "no_subject" if not cut.subject else "done" if written else "skipped",
+            reason="; ".join(skipped),
             now=self._clock(),
             settings=settings.fingerprint(),
             model=cut.model,
             seconds={stage: round(value, 4) for stage, value in job_seconds.items()},
         )
-        if cut.subject:
+        for reason in skipped:
+            _log.info("%s: skipped, %s", job.name, reason)
+        if written:
             _log.info("%s -> %s in %.2f s", job.name, ", ".join(map(printable, written)), sum(job_seconds.values()))
-        else:
+        if not cut.subject:
             _log.warning("%s: no subject was found, nothing was written", job.name)
+
+    def _write_all(self, job: _Job, cut: Cut) -> tuple[list[Path], list[str]]:
+        """Return the outputs that were written, and why others were not."""
+        written, skipped = [], []
+        for kind in kinds(job.settings):
+            try:
+                written.append(self._write(job, cut, kind))
+            except _Skipped as reason:
+                skipped.append(str(reason))
+        return written, skipped
 
     def _write(self, job: _Job, cut: Cut, kind: Kind) -> Path:
         options = job.settings.cut
@@ -227,10 +236,12 @@ class Worker:
         self._ledger.postpone(row, error.code, error.message, until=self._clock() + wait)
 
     def _failed(self, row: Row, error: AlphadropError) -> None:
+        name, told = printable(row.folder / row.path), str(error)
+        told = told if name in told else f"{name}: {told}"
         if error.transient:
             wait = min(_LONGEST_WAIT, 2.0 ** min(row.attempts, 10))
-            self._ledger.postpone(row, error.code, str(error), until=self._clock() + wait)
-            _log.warning("%s; trying again in %.0f s", error, wait)
+            self._ledger.postpone(row, error.code, told, until=self._clock() + wait)
+            _log.warning("%s; trying again in %.0f s", told, wait)
         else:
-            self._ledger.fail(row, error.code, str(error), now=self._clock())
-            _log.error("%s", error)
+            self._ledger.fail(row, error.code, told, now=self._clock())
+            _log.error("%s", told)
