@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
@@ -186,14 +186,13 @@ class Worker:
     def _target(self, job: _Job, kind: Kind) -> tuple[Path, bool]:
         """Return the output's path, claimed for this row, and whether what is there may be replaced."""
         settings, row = job.settings, job.row
-        candidates = [settings.output / name for name in names(row.path, settings, kind)]
         own = self._ledger.claim_by(row.id, kind)
-        if own is not None and own.target in candidates:
+        if own is not None and own.target in self._candidates(job, kind):
             if not os.path.lexists(own.target):
                 return own.target, False
             if look_at(own.target.parent, PurePath(own.target.name)) in own.ours:
                 return own.target, True
-        for target in candidates:
+        for target in self._candidates(job, kind):
             claim = self._ledger.claim_of(target)
             if claim is not None and claim.file != row.id:
                 continue
@@ -205,6 +204,10 @@ class Worker:
             self._ledger.claim(target, row.id, kind)
             return target, settings.if_exists == "overwrite"
         raise CannotWrite(f"{job.name}: every name for its output is taken", "tidy the output folder")
+
+    def _candidates(self, job: _Job, kind: Kind) -> Iterator[Path]:
+        """Yield the paths an output may have, the best first: of a thousand, the first nearly always does."""
+        return (job.settings.output / name for name in names(job.row.path, job.settings, kind))
 
     def _make_parents(self, job: _Job, target: Path) -> None:
         output = job.settings.output
