@@ -8,11 +8,21 @@ STAMP  := $(VENV)/.installed
 OTHER_PYTHONS := 3.12 3.13
 NETWORKS := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/alphadrop/networks
 
-.PHONY: help run install test test-long test-other-pythons check bench pictures networks gimp-root ci clean
+N ?= 25
+MINUTES ?= 20
+FILES ?= 1000 10000
+ORIGINALS ?= keep
+
+.PHONY: help run install test test-long test-other-pythons faults crashtest soak burst check bench pictures networks \
+  gimp-root ci clean
 
 help:
 	@echo "make run    install into $(VENV) and start the daemon in the foreground"
 	@echo "make test   the tests, in one interpreter, in minutes"
+	@echo "make faults  every way a hot folder can go wrong (docs/reliability.md)"
+	@echo "make crashtest N=200  kill the daemon so often while it works, and count what became of every photograph"
+	@echo "make soak MINUTES=20  camera photographs and odd files for so long; memory must stay level"
+	@echo "make burst  ten thousand small files at once"
 	@echo "make check  formatting, lint, types and the direction of imports"
 	@echo "make bench  measure, and print the figures as tables"
 	@echo "make ci     all of it, the long tests, and the other interpreters that are here"
@@ -39,6 +49,18 @@ test: $(STAMP)
 
 test-long: $(STAMP) gimp-root
 	$(BIN)/python -m pytest -m long
+
+faults: $(STAMP)
+	$(BIN)/python -m pytest tests/faults
+
+crashtest: $(STAMP)
+	$(BIN)/python tests/endurance/crashtest.py --kills $(N) --originals $(ORIGINALS)
+
+soak: $(STAMP)
+	$(BIN)/python tests/endurance/soak.py --minutes $(MINUTES) --photos "$$ALPHADROP_PHOTOS" --odd "$$ALPHADROP_ODD"
+
+burst: $(STAMP)
+	$(BIN)/python tests/endurance/burst.py --files $(FILES)
 
 test-other-pythons:
 	@for version in $(OTHER_PYTHONS); do \
@@ -82,6 +104,9 @@ ci:
 	$(MAKE) check
 	$(MAKE) networks
 	$(MAKE) test-long
+	$(MAKE) crashtest N=25
+	$(MAKE) crashtest N=10 ORIGINALS=move
+	$(MAKE) crashtest N=10 ORIGINALS=delete
 	$(MAKE) test-other-pythons
 	$(MAKE) bench
 

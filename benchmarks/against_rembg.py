@@ -13,15 +13,14 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "alphadrop"
-PEER = "rembg[cpu]==2.0.86"
+from rembg_environment import peer_python, peer_variables
+
 PEER_PROCESS = """
 import json, sys, time
 from PIL import Image
@@ -86,8 +85,8 @@ def main() -> int:
 
 
 def _start(program: str, _way: str) -> subprocess.Popen[str]:
-    python, code = (_peer_python(), PEER_PROCESS) if program == "rembg" else (sys.executable, OUR_PROCESS)
-    environment = os.environ | {"U2NET_HOME": str(CACHE / "networks"), "OMP_NUM_THREADS": str(os.cpu_count())}
+    python, code = (peer_python(), PEER_PROCESS) if program == "rembg" else (sys.executable, OUR_PROCESS)
+    environment = os.environ | peer_variables()
     return subprocess.Popen(
         [python, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
     )
@@ -100,17 +99,6 @@ def _ask(process: subprocess.Popen[str], source: Path, target: Path, way: str) -
     process.stdin.flush()
     took, peak = json.loads(process.stdout.readline())
     return took, peak
-
-
-def _peer_python() -> str:
-    folder = CACHE / "rembg-2.0.86"
-    python = folder / "bin" / "python"
-    if not (folder / ".installed").exists():
-        shutil.rmtree(folder, ignore_errors=True)
-        subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
-        subprocess.run([str(python), "-m", "pip", "install", "--quiet", PEER], check=True)
-        (folder / ".installed").touch()
-    return str(python)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,24 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from alphadrop.engine.cutout import Engine
+from fake_segmenter import Ground
+
+
+@pytest.fixture(autouse=True, scope="session")
+def lease_breaks_are_ignored() -> Iterator[None]:
+    """As the daemon does: the kernel signals whoever holds a lease on a file that is opened for writing."""
+    before = signal.signal(signal.SIGIO, signal.SIG_IGN) if hasattr(signal, "SIGIO") else None
+    yield
+    if before is not None:
+        signal.signal(signal.SIGIO, before)
+
+
+@pytest.fixture
+def ground(tmp_path: Path) -> Iterator[Ground]:
+    """Two folders whose files settle quickly, and which are looked through only when something happens."""
+    ground = Ground(tmp_path, settle=0.1, rescan=86_400.0)
+    yield ground
+    ground.ledger.close()
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import io
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
 
@@ -10,14 +13,19 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from alphadrop.engine.cutout import Engine
+from alphadrop.engine.cancellation import Cancellation
+from alphadrop.engine.cutout import Engine, EngineRecipe
 from alphadrop.engine.models import ModelSpec
 from alphadrop.engine.options import CutOptions
 from alphadrop.errors import AlphadropError
+from alphadrop.hotfolder.hotfolders import HotFolders
 from alphadrop.hotfolder.ledger import Ledger, Row
 from alphadrop.hotfolder.scan import look_at
 from alphadrop.hotfolder.settings import FolderSettings
 from alphadrop.hotfolder.worker import Worker
+from alphadrop.pipeline.order import Finished, Order, draw
+from alphadrop.pipeline.pipeline import Pipeline
+from daemon_process import PATIENCE, wait_for
 
 RED, GREEN, BLUE = (220, 30, 40), (30, 200, 60), (20, 60, 210)
 
@@ -32,9 +40,11 @@ class FakeSegmenter:
     device: str = "fake"
     runs: int = 0
 
-    def saliency(self, view: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def saliency(self, view: NDArray[np.uint8], cancellation: Cancellation | None = None) -> NDArray[np.float32]:
         self.runs += 1
         self.before()
+        if cancellation is not None:
+            cancellation.check()
         found = np.zeros(view.shape[:2], np.float32)
         if self.subject:
             quarter = view.shape[0] // 4
@@ -55,7 +65,7 @@ class FakeEngine:
     def __post_init__(self) -> None:
         self.engine = Engine(load=self._load, threads=1)
 
-    def _load(self, spec: ModelSpec) -> FakeSegmenter:
+    def _load(self, spec: ModelSpec, threads: int) -> FakeSegmenter:
         if self.missing is not None:
             raise self.missing
         self.segmenter = FakeSegmenter(spec, before=lambda: self.before(), subject=self.subject)
@@ -89,11 +99,23 @@ class Ground:
         self.settings = replace(plain, **settings)  # type: ignore[arg-type]
         self.ledger = Ledger(root / "ledger.sqlite")
         self.fake = FakeEngine()
+        self.pipeline = Pipeline(self.fake.engine, apart=self._apart)
         self.clock = Clock()
+        self.tried_apart: list[str] = []
+        self.restart()
 
-    @property
-    def worker(self) -> Worker:
-        return Worker(self.fake.engine, self.ledger, {self.input: self.settings}, self.clock)
+    def restart(self) -> None:
+        """Work on as a new process would, with the same ledger."""
+        self.worker = Worker(self.pipeline, self.ledger, lambda: [self.settings], self.clock)
+
+    def _apart(self, data: bytes, order: Order, _recipe: EngineRecipe, _cancellation: Cancellation) -> Finished:
+        self.tried_apart.append(order.name)
+        engine = self.fake.engine
+        return draw(engine, engine.cut(io.BytesIO(data), order.name, order.options, model=order.model), order)
+
+    def change(self, **settings: object) -> None:
+        """Have other settings from now on."""
+        self.settings = replace(self.settings, **settings)  # type: ignore[arg-type]
 
     def drop(self, name: str, colour: tuple[int, int, int] = RED) -> Path:
         """Put a photograph of one colour into the input folder."""
@@ -105,12 +127,12 @@ class Ground:
         """Tell the ledger of a file as it is now."""
         content = look_at(self.input, PurePath(name))
         assert content is not None, name
-        self.ledger.note(self.input, PurePath(name), content, self.clock())
+        self.ledger.note(self.input, [(PurePath(name), content)], time.time())
 
     def work(self) -> int:
         """Do everything that is due; return how many rows were taken."""
-        worker, done = self.worker, 0
-        while worker.work():
+        done = 0
+        while self.worker.work():
             done += 1
             assert done < 1000, "the worker takes the same rows again and again"
         return done
@@ -130,6 +152,24 @@ class Ground:
         """Return every file in the output folder with the colour of its middle."""
         files = sorted(path for path in self.output.rglob("*") if not path.is_dir())
         return {path.relative_to(self.output).as_posix(): middle(path) for path in files}
+
+
+@contextmanager
+def started(ground: Ground, *further: FolderSettings) -> Iterator[HotFolders]:
+    """Watch the ground's folder, and further ones, and work on what is dropped, until the block ends."""
+    folders = HotFolders([ground.settings, *further], ground.pipeline, ground.ledger)
+    folders.start()
+    folders.begin_work()
+    try:
+        folders.wait_until_armed()
+        yield folders
+    finally:
+        assert folders.close(PATIENCE)
+
+
+def until_done(ground: Ground, count: int) -> None:
+    """Wait until so many files of the ground are cut out."""
+    wait_for(lambda: ground.ledger.counts(ground.input).get("done", 0) == count, f"{count} files to be done")
 
 
 def photograph(path: Path, colour: tuple[int, int, int], size: tuple[int, int] = (48, 40)) -> Path:

@@ -6,14 +6,15 @@ import contextlib
 import errno
 import os
 import stat
+import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from alphadrop import atomic
-from alphadrop.errors import CannotWrite, DiskFull, FileError, TargetExists
+from alphadrop.errors import CannotRead, CannotWrite, DiskFull, FileError, InputChanged, TargetExists
 
 
 @pytest.fixture
@@ -323,3 +324,339 @@ def test_sweep_finds_what_a_write_leaves_in_a_crash(target: Path, monkeypatch: p
 
 def test_sweep_of_a_missing_folder_is_nothing(tmp_path: Path) -> None:
     assert atomic.sweep(tmp_path / "absent") == 0
+
+
+WHEN = 1_714_550_400_123_456_789
+
+
+@pytest.mark.parametrize("replace", [True, False])
+def test_file_gets_the_time_it_is_given(target: Path, replace: bool) -> None:
+    told: list[os.stat_result] = []
+    found = atomic.write(target, [b"one", b"two"], replace=replace, modified_ns=WHEN, before_rename=told.append)
+    assert {found.st_mtime_ns, told[0].st_mtime_ns, target.stat().st_mtime_ns} == {WHEN}
+    assert found.st_size == told[0].st_size == 6
+
+
+def test_without_a_time_it_is_now(target: Path) -> None:
+    before = target.parent.stat().st_mtime_ns
+    assert atomic.write(target, [b"x"], replace=True).st_mtime_ns >= before
+
+
+def test_times_that_cannot_be_set_are_no_failure(target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "utime", failing(errno.EPERM))
+    monkeypatch.setattr(os, "supports_fd", {os.utime})
+    told: list[os.stat_result] = []
+    found = atomic.write(target, [b"x"], replace=False, modified_ns=WHEN, before_rename=told.append)
+    assert found.st_mtime_ns == told[0].st_mtime_ns == target.stat().st_mtime_ns != WHEN
+    assert names(target.parent) == ["target.png"]
+
+
+def test_system_that_sets_times_by_name_only_is_served(target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "supports_fd", set())
+    assert atomic.write(target, [b"x"], replace=False, modified_ns=WHEN).st_mtime_ns == WHEN
+    assert target.stat().st_mtime_ns == WHEN
+
+
+@pytest.mark.skipif(not hasattr(os, "O_NOFOLLOW"), reason="no such flag here")
+def test_temporary_is_never_opened_through_a_link(target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    flags: list[int] = []
+    really = os.open
+
+    def opened(path: str | Path, how: int, *mode: int) -> int:
+        if how & os.O_CREAT:
+            flags.append(how)
+        return really(path, how, *mode)
+
+    monkeypatch.setattr(os, "open", opened)
+    atomic.write(target, [b"x"], replace=True)
+    assert [how & (os.O_NOFOLLOW | os.O_EXCL) for how in flags] == [os.O_NOFOLLOW | os.O_EXCL]
+
+
+@pytest.fixture(params=["within", "without hard links", "across"])
+def places(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[Path, Path]]:
+    """A photograph, and the name it is to get, in its own file system or in another."""
+    source = tmp_path / "in" / "photo.jpg"
+    source.parent.mkdir()
+    source.write_bytes(b"a photograph" * 200_000)
+    source.chmod(0o640)
+    os.utime(source, ns=(WHEN - 10**12, WHEN))
+    if request.param != "across":
+        if request.param == "without hard links":
+            monkeypatch.setattr(os, "link", failing(errno.EPERM))
+        (tmp_path / "done").mkdir()
+        yield source, tmp_path / "done" / "moved.jpg"
+        return
+    shared = Path("/dev/shm")
+    if not shared.is_dir() or shared.stat().st_dev == tmp_path.stat().st_dev:
+        pytest.skip("no second file system here")
+    with tempfile.TemporaryDirectory(dir=shared) as folder:
+        yield source, Path(folder) / "moved.jpg"
+
+
+across = pytest.mark.parametrize("places", ["across"], indirect=True)
+linked_or_across = pytest.mark.parametrize("places", ["within", "across"], indirect=True)
+
+
+def assert_nothing_moved(source: Path, target: Path, content: bytes = b"a photograph" * 200_000) -> None:
+    assert source.read_bytes() == content
+    assert names(source.parent) == ["photo.jpg"]
+    assert names(target.parent) == []
+
+
+def test_moved_file_is_the_same_in_all_that_can_be_kept(places: tuple[Path, Path]) -> None:
+    source, target = places
+    with umask(0o077):
+        atomic.move(source, target)
+    status = target.stat()
+    assert target.read_bytes() == b"a photograph" * 200_000
+    assert (stat.S_IMODE(status.st_mode), status.st_mtime_ns, status.st_nlink) == (0o640, WHEN, 1)
+    assert names(source.parent) == []
+    assert names(target.parent) == ["moved.jpg"]
+
+
+def test_file_without_a_byte_is_moved(places: tuple[Path, Path]) -> None:
+    source, target = places
+    os.truncate(source, 0)
+    atomic.move(source, target)
+    assert target.read_bytes() == b""
+    assert not source.exists()
+
+
+@pytest.mark.parametrize("there", ["a file", "a link to nowhere", "a folder"])
+def test_target_that_exists_is_kept_and_so_is_the_source(places: tuple[Path, Path], there: str) -> None:
+    source, target = places
+    match there:
+        case "a file":
+            target.write_bytes(b"theirs")
+        case "a link to nowhere":
+            target.symlink_to("nowhere")
+        case "a folder":
+            target.mkdir()
+    with pytest.raises(TargetExists, match="moved"):
+        atomic.move(source, target)
+    assert source.stat().st_size == 2_400_000
+    assert names(target.parent) == ["moved.jpg"]
+    assert there != "a file" or target.read_bytes() == b"theirs"
+
+
+def test_file_is_not_moved_onto_itself(places: tuple[Path, Path]) -> None:
+    source, _ = places
+    with pytest.raises(TargetExists):
+        atomic.move(source, source)
+    assert source.stat().st_size == 2_400_000
+
+
+def test_nothing_but_a_file_is_moved(places: tuple[Path, Path]) -> None:
+    source, target = places
+    odd = source.with_name("odd")
+    odd.symlink_to(source)
+    with pytest.raises(CannotRead, match="odd"):
+        atomic.move(odd, target)
+    assert odd.is_symlink()
+    odd.unlink()
+    os.mkfifo(odd)
+    with pytest.raises(CannotRead, match="regular"):
+        atomic.move(odd, target)
+    odd.unlink()
+    odd.mkdir()
+    with pytest.raises(CannotRead, match="regular"):
+        atomic.move(odd, target)
+    with pytest.raises(CannotRead, match="absent"):
+        atomic.move(source.with_name("absent"), target)
+    odd.rmdir()
+    assert_nothing_moved(source, target)
+
+
+def test_folder_that_is_missing_is_said(places: tuple[Path, Path]) -> None:
+    source, target = places
+    with pytest.raises(CannotWrite) as caught:
+        atomic.move(source, target.parent / "absent" / "moved.jpg")
+    assert caught.value.hint == "make the folder first"
+    assert_nothing_moved(source, target)
+
+
+@across
+def test_link_that_takes_the_place_of_the_source_is_not_followed(
+    places: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, target = places
+    secret = source.parent.parent / "secret"
+    secret.write_bytes(b"secret")
+    really = os.link
+
+    def swapped(one: Path, other: Path, **how: bool) -> None:
+        if one == source:
+            source.unlink()
+            source.symlink_to(secret)
+        really(one, other, **how)
+
+    monkeypatch.setattr(os, "link", swapped)
+    with pytest.raises(CannotRead):
+        atomic.move(source, target)
+    assert names(target.parent) == []
+    assert source.is_symlink()
+
+
+@linked_or_across
+@pytest.mark.parametrize(
+    ("number", "error"), [(errno.ENOSPC, DiskFull), (errno.EDQUOT, DiskFull), (errno.EIO, CannotWrite)]
+)
+def test_nothing_is_moved_where_the_disk_refuses(
+    places: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, number: int, error: type[FileError]
+) -> None:
+    source, target = places
+    monkeypatch.setattr(os, "fsync", failing(number))
+    with pytest.raises(error, match="moved"):
+        atomic.move(source, target)
+    assert_nothing_moved(source, target)
+
+
+@linked_or_across
+def test_nothing_is_moved_where_the_source_cannot_be_removed(
+    places: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, target = places
+    really = os.unlink
+
+    def kept(path: Path) -> None:
+        if path == source:
+            raise PermissionError(errno.EACCES, "a folder that is not ours")
+        really(path)
+
+    monkeypatch.setattr(os, "unlink", kept)
+    with pytest.raises(CannotWrite, match="photo"):
+        atomic.move(source, target)
+    assert_nothing_moved(source, target)
+
+
+@across
+def test_source_that_cannot_be_read_is_said(places: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    source, target = places
+
+    class Damaged:
+        def read(self, _: int) -> bytes:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    pieces = atomic._pieces
+    monkeypatch.setattr(atomic, "_pieces", lambda _, path: pieces(Damaged(), path))  # type: ignore[arg-type]
+    with pytest.raises(CannotRead, match="photo"):
+        atomic.move(source, target)
+    assert_nothing_moved(source, target)
+
+
+def just_before_the_source_goes(monkeypatch: pytest.MonkeyPatch, target: Path, then: Callable[[], None]) -> None:
+    """Let something happen when the target has its name and its folder is being synced."""
+    fsync = os.fsync
+    left = [then]
+
+    def synced(descriptor: int) -> None:
+        fsync(descriptor)
+        if left and stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            assert target.exists()
+            left.pop()()
+
+    monkeypatch.setattr(os, "fsync", synced)
+
+
+@across
+@pytest.mark.parametrize("how", ["longer", "same size", "another file"])
+def test_source_that_changes_in_between_is_left_and_the_copy_is_not(
+    places: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    source, target = places
+    new = {"longer": b"x" * 3_000_000, "same size": b"x" * 2_400_000, "another file": b"another"}[how]
+
+    def change() -> None:
+        if how == "another file":
+            other = source.with_name("other")
+            other.write_bytes(new)
+            os.utime(other, ns=(WHEN, WHEN))
+            other.replace(source)
+        else:
+            source.write_bytes(new)
+
+    just_before_the_source_goes(monkeypatch, target, change)
+    with pytest.raises(InputChanged, match="photo"):
+        atomic.move(source, target)
+    assert_nothing_moved(source, target, new)
+
+
+@across
+def test_target_that_somebody_replaced_is_not_removed_with_the_copy(
+    places: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, target = places
+
+    def change() -> None:
+        source.write_bytes(b"new")
+        target.unlink()
+        target.write_bytes(b"theirs")
+
+    just_before_the_source_goes(monkeypatch, target, change)
+    with pytest.raises(InputChanged):
+        atomic.move(source, target)
+    assert (source.read_bytes(), target.read_bytes()) == (b"new", b"theirs")
+
+
+@linked_or_across
+def test_source_that_is_gone_by_then_was_moved(places: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    source, target = places
+    just_before_the_source_goes(monkeypatch, target, source.unlink)
+    atomic.move(source, target)
+    assert target.stat().st_size == 2_400_000
+    assert names(target.parent) == ["moved.jpg"]
+
+
+@pytest.mark.parametrize("places", ["within"], indirect=True)
+def test_file_that_takes_the_name_of_a_moved_one_is_left(
+    places: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, target = places
+    other = source.with_name("other")
+    other.write_bytes(b"new")
+    just_before_the_source_goes(monkeypatch, target, lambda: os.replace(other, source))
+    atomic.move(source, target)
+    assert (source.read_bytes(), target.stat().st_size) == (b"new", 2_400_000)
+
+
+@linked_or_across
+def test_an_interrupt_never_costs_the_only_one(places: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    source, target = places
+    really = os.unlink
+
+    def interrupted(path: Path) -> None:
+        really(path)
+        if path == source:
+            monkeypatch.undo()
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "unlink", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        atomic.move(source, target)
+    assert target.stat().st_size == 2_400_000
+    assert names(target.parent) == ["moved.jpg"]
+
+
+@linked_or_across
+def test_both_folders_are_synced_the_source_last(places: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    source, target = places
+    order: list[str] = []
+    fsync, unlink = os.fsync, os.unlink
+    folders = {source.parent.stat().st_ino: "source", target.parent.stat().st_ino: "target"}
+
+    def synced(descriptor: int) -> None:
+        order.append(folders.get(os.fstat(descriptor).st_ino, "file"))
+        fsync(descriptor)
+
+    def removed(path: Path) -> None:
+        if path == source:
+            order.append("removed")
+        unlink(path)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(os, "unlink", removed)
+    atomic.move(source, target)
+    monkeypatch.undo()
+    assert [step for step in order if step != "file"] == ["target", "removed", "source"]

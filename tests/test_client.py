@@ -7,11 +7,13 @@ import json
 import os
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from alphadrop import client
 from alphadrop.client import API_VERSION, Client, endpoint_file, socket_file
 from alphadrop.errors import DaemonAnswered, DaemonError, NotRunning
 
@@ -42,7 +44,7 @@ class Answers:
         while True:
             connection, _ = self._listener.accept()
             with connection:
-                question = connection.recv(65_536)
+                question = _whole(connection)
                 if not question:
                     return
                 self.asked.append(question)
@@ -53,6 +55,17 @@ class Answers:
             last.connect(str(socket_file(self.folder)))
         self._thread.join(timeout=60)
         self._listener.close()
+
+
+def _whole(connection: socket.socket) -> bytes:
+    """Return a request with its body, which comes in a piece of its own."""
+    question = connection.recv(65_536)
+    head, _, body = question.partition(b"\r\n\r\n")
+    lengths = [int(line.split(b":")[1]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:")]
+    while lengths and len(body) < lengths[0]:
+        piece = connection.recv(65_536)
+        question, body = question + piece, body + piece
+    return question
 
 
 @pytest.fixture
@@ -93,6 +106,54 @@ def test_a_status_is_passed_on(answers: Answers) -> None:
     assert answers.asked[0].startswith(b"GET /v1/status HTTP/1.1\r\n")
     assert answers.with_json("202 Accepted", {"stopping": True}).stop() == {"stopping": True}
     assert answers.asked[1].startswith(b"POST /v1/stop HTTP/1.1\r\n")
+
+
+@pytest.mark.parametrize(
+    ("call", "line", "body"),
+    [
+        (lambda client: client.pause(60), "POST /v1/pause", {"seconds": 60}),
+        (lambda client: client.pause(), "POST /v1/pause", {"seconds": None}),
+        (lambda client: client.resume(), "POST /v1/resume", None),
+        (lambda client: client.retry(7), "POST /v1/jobs/7/retry", None),
+        (lambda client: client.retry_several("changed"), "POST /v1/jobs/retry", {"which": "changed"}),
+        (lambda client: client.undo(7), "POST /v1/jobs/7/undo", None),
+        (lambda client: client.undo_last(), "POST /v1/jobs/last/undo", None),
+        (lambda client: client.undo_all(), "POST /v1/jobs/undo", None),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_each_call_asks_what_the_api_wants(
+    answers: Answers, call: Callable[[Client], dict[str, Any]], line: str, body: object
+) -> None:
+    assert call(answers.with_json("200 OK", {"told": "so"})) == {"told": "so"}
+    head, _, sent = b"".join(answers.asked).partition(b"\r\n\r\n")
+    assert head.startswith(f"{line} HTTP/1.1\r\n".encode())
+    assert (json.loads(sent) if sent else None) == body
+    assert (b"Content-Type: application/json" in head) == (body is not None)
+
+
+def test_jobs_are_a_list_and_may_be_chosen(answers: Answers) -> None:
+    daemon = answers.with_json("200 OK", {"jobs": [{"id": 1}]})
+    assert daemon.jobs() == [{"id": 1}]
+    assert daemon.jobs(state="failed", limit=7) == [{"id": 1}]
+    assert answers.asked[0].startswith(b"GET /v1/jobs?limit=100 HTTP/1.1\r\n")
+    assert answers.asked[1].startswith(b"GET /v1/jobs?limit=7&state=failed HTTP/1.1\r\n")
+
+
+@pytest.mark.parametrize("body", [{}, {"jobs": None}, {"jobs": {}}])
+def test_an_answer_without_jobs_makes_no_sense(answers: Answers, body: object) -> None:
+    with pytest.raises(DaemonError, match="no sense in the answer"):
+        answers.with_json("200 OK", body).jobs()
+
+
+def test_a_daemon_that_does_not_answer_is_told_from_nonsense(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "_TIMEOUT", 0.05)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+        listener.bind(str(socket_file(folder)))
+        listener.listen()
+        with pytest.raises(DaemonError, match="has not answered") as raised:
+            Client(folder).status()
+    assert "log" in raised.value.hint
 
 
 def test_a_daemon_of_another_version_is_named_with_the_remedy(answers: Answers) -> None:

@@ -105,7 +105,16 @@ def test_a_problem_names_its_file_and_line() -> None:
         ("keep-gps: no\n", 1, "did you mean `keep_gps`?"),
         (FOLDER + "  crop: Subject\n", 4, "did you mean `subject`?"),
         (FOLDER + "  canvas: {align: center}\n", 4, "did you mean `centre`?"),
-        (FOLDER + "  originals: delete\n", 4, "it is keep"),
+        (FOLDER + "  originals: remove\n", 4, "keep, move or delete; did you mean `move`?"),
+        (FOLDER + "  originals: move\n", 4, "`originals: move` needs `finished`; say where they go"),
+        (FOLDER + "  originals: move\n  finished:\n", 5, "`finished` has no value"),
+        (FOLDER + "  finished: /d\n  originals: mvoe\n", 5, "did you mean `move`?"),
+        (FOLDER + "  failed: $NOWHERE/x\n", 4, "$NOWHERE is not set"),
+        (FOLDER + "  poll: sometimes\n", 4, "neither true nor false"),
+        (FOLDER + "  originals: move\n  finished: /a\n", 5, "`finished` is the input; choose another: originals would"),
+        (FOLDER + "  failed: /b/../a\n", 4, "`failed` is the input; choose another: originals would be cut again"),
+        (FOLDER + "  originals: move\n  finished: /b\n", 5, "`finished` is the output; choose another: originals and"),
+        (FOLDER + "  failed: /b\n", 4, "`failed` is the output"),
         (FOLDER + "  name: '{stem}/x'\n", 4, "not a path"),
         (FOLDER + "  name: cut\n", 4, "put {stem} in it"),
         (FOLDER + "  name: '{stem}-{date}'\n", 4, "{stem} and {ext} only"),
@@ -116,8 +125,8 @@ def test_a_problem_names_its_file_and_line() -> None:
         (FOLDER + "  exclude: '../*'\n", 4, "leads out of the folder"),
         (FOLDER + "  exclude: !x\n", 4, "begins with ! in quotes"),
         (FOLDER + "  settle: -1\n", 4, "not a duration"),
-        (FOLDER + "  settle: 1e309\n", 4, "0 to 3600 seconds"),
-        (FOLDER + "  rescan: 10ms\n", 4, "1 to 86400 seconds"),
+        (FOLDER + "  settle: 1e309\n", 4, "it is 0s to 1h, not `1e309`"),
+        (FOLDER + "  rescan: 10ms\n", 4, "it is 1s to 1d, not `10ms`"),
         (FOLDER + "  margin: .nan\n", 4, "not a number"),
         (FOLDER + "  margin: '0.1'\n", 4, "without quotes"),
         (FOLDER + "  quality: 9.5\n", 4, "not a whole number"),
@@ -134,6 +143,13 @@ def test_a_problem_names_its_file_and_line() -> None:
         ("threads: -1\n", 1, "0 to 1024"),
         ("limits: 200\n", 1, "`limits` is a group"),
         ("limits: {pixels: 0}\n", 1, "1 to 1000"),
+        ("limits: {in_flight: 0.5}\n", 1, "1 to 10000"),
+        ("in_flight: 40\n", 1, "it belongs to `limits`"),
+        ("quiet: yes\n", 1, "never, battery, auto or always"),
+        ("quiet: batery\n", 1, "did you mean `battery`?"),
+        ("history: 90\n", 1, "it is 1h to 3650d, not `90`"),
+        ("history: 11y\n", 1, "write seconds, or 500ms, 2s, 1m, 1h, 90d"),
+        ("history: 3651d\n", 1, "it is 1h to 3650d"),
         ("log: {level: loud}\n", 1, "debug, info, warning or error"),
         ("? [a]\n: b\n", 1, "a key is one word"),
         ("models:\n- {name: x, file: x.onnx}\n- {name: x, file: y.onnx}\n", 3, "two models are called `x`"),
@@ -211,6 +227,11 @@ def test_the_least_configuration_has_the_defaults_of_the_dataclasses() -> None:
         folders=(FolderSettings(input=Path("/a"), output=Path("/b"), model="u2net-int8"),),
     )
     assert settings.limits.pixels == 200_000_000
+    assert settings.limits.in_flight_pixels == 40_000_000
+    assert (settings.quiet, settings.history) == ("auto", 90 * 24 * 3600)
+    (only,) = settings.folders
+    assert (only.originals, only.finished, only.failed, only.poll) == ("keep", None, None, False)
+    assert only.set_apart == (Path("/b"),)
 
 
 def test_values_are_read_as_they_are_written() -> None:
@@ -219,7 +240,9 @@ def test_values_are_read_as_they_are_written() -> None:
 model: u2netp
 threads: 4
 provider: openvino
-limits: {pixels: 12.5}
+quiet: battery
+limits: {pixels: 12.5, in_flight: 2.5}
+history: 1.5d
 keep_gps: on
 log: {level: debug}
 folders:
@@ -237,16 +260,21 @@ folders:
   canvas: {aspect: 4:5, align: top}
   name: '{stem}-{ext}'
   if_exists: skip
-  originals: keep
+  originals: move
+  finished: done
+  failed: ~/failed
   settle: 500ms
   rescan: 1m
+  poll: yes
   include: '*.jpg'
   exclude: [a/*, '2024']
-- {input: in, output: /o2, model: isnet-general-use}
+- {input: in, output: /o2, model: isnet-general-use, originals: delete}
 """
     )
     assert (settings.threads, settings.provider, settings.log_level) == (4, "openvino", "debug")
     assert settings.limits.pixels == 12_500_000
+    assert settings.limits.in_flight_pixels == 2_500_000
+    assert (settings.quiet, settings.history) == ("battery", 36 * 3600)
     assert settings.folders[0] == FolderSettings(
         input=Path("/home/ann/in"),
         output=Path("/srv/shop/$out"),
@@ -266,13 +294,31 @@ folders:
         recursive=False,
         name="{stem}-{ext}",
         if_exists="skip",
+        originals="move",
+        finished=Path("/etc/ann/done"),
+        failed=Path("/home/ann/failed"),
         settle=0.5,
         rescan=60,
+        poll=True,
         include=("*.jpg",),
         exclude=("a/*", "2024"),
     )
     assert settings.folders[1].input == Path("/etc/ann/in")
     assert settings.folders[1].model == "isnet-general-use"
+    assert settings.folders[1].originals == "delete"
+
+
+@pytest.mark.parametrize("written", ["90d", "90 D", "'90d'", "2160h", "7776000", "7776000s"])
+def test_a_duration_has_many_spellings(written: str) -> None:
+    assert read(f"history: {written}\n{FOLDER}").history == 7_776_000
+
+
+def test_where_originals_go_is_set_apart_and_changes_no_picture() -> None:
+    plain = folder("")
+    moved = folder("  originals: move\n  finished: /a/done\n  failed: /a/failed\n  poll: on\n")
+    assert moved.set_apart == (Path("/b"), Path("/a/done"), Path("/a/failed"))
+    assert moved.fingerprint() == plain.fingerprint()
+    assert folder("  failed: /f\n").set_apart == (Path("/b"), Path("/f"))
 
 
 @pytest.mark.parametrize("size", ["1600x2000", "'1600x2000'", "[1600, 2000]"])
@@ -336,6 +382,28 @@ def test_what_is_missing_is_a_warning_with_its_line_and_nothing_is_created(tmp_p
     assert not (tmp_path / "out").exists()
 
 
+def warnings(text: str, part: str) -> list[int]:
+    """The lines of the warnings that say this."""
+    found = (warning.split(":", 2) for warning in read(text).warnings)
+    return [int(line) for _, line, message in found if part in message]
+
+
+def test_missing_folders_for_originals_are_warnings(tmp_path: Path) -> None:
+    places = f"  originals: move\n  finished: {tmp_path}/done\n  failed: {tmp_path}/failed\n"
+    assert warnings(FOLDER + places, "no such folder") == [2, 3, 5, 6]
+    assert os.listdir(tmp_path) == []
+    (tmp_path / "done").mkdir()
+    (tmp_path / "failed").touch()
+    assert warnings(FOLDER + places, "no such folder") == [2, 3]
+    assert warnings(FOLDER + places, "not a folder") == [6]
+
+
+@pytest.mark.parametrize("originals", ["", "  originals: keep\n", "  originals: delete\n"])
+def test_a_folder_for_finished_originals_that_none_goes_to_is_a_warning(originals: str) -> None:
+    assert warnings(FOLDER + "  finished: /d\n" + originals, "does nothing without `originals: move`") == [4]
+    assert warnings(FOLDER + "  failed: /d\n" + originals, "does nothing") == []
+
+
 def test_no_folder_is_a_warning() -> None:
     assert "no folder is watched" in read("threads: 1\n").warnings[0]
 
@@ -359,6 +427,22 @@ def test_two_folders_with_one_input_are_refused(tmp_path: Path) -> None:
     assert (line, message.endswith("watched twice; first in line 2")) == (4, True)
 
 
+def test_a_folder_for_originals_that_is_the_input_or_output_is_refused_by_its_real_path(tmp_path: Path) -> None:
+    for name in ("in", "out"):
+        (tmp_path / name).mkdir()
+        (tmp_path / f"to-{name}").symlink_to(name)
+    text = f"folders:\n- input: {tmp_path}/in\n  output: {tmp_path}/out\n  originals: move\n"
+    text += f"  finished: {tmp_path}/to-in\n  failed: {tmp_path}/to-out\n"
+    found = wrong(text)
+    assert [line for line, _ in found] == [5, 6]
+    assert "`finished` is the input" in found[0][1]
+    assert "`failed` is the output" in found[1][1]
+
+
+def test_finished_and_failed_may_be_one_folder_inside_the_input() -> None:
+    assert folder("  originals: move\n  finished: /a/done\n  failed: /a/done\n").finished == Path("/a/done")
+
+
 def chain(*steps: tuple[str, str]) -> str:
     return "folders:\n" + "".join(f"- input: {source}\n  output: {target}\n" for source, target in steps)
 
@@ -380,6 +464,73 @@ def test_an_output_inside_its_own_input_is_allowed_and_a_circle_through_it_is_no
     assert "/a -> /b -> /a" in wrong(chain(("/a", "/b"), ("/b", "/a/deep/out")))[0][1]
     flat = chain(("/a", "/b"), ("/b", "/a/deep/out")).replace("- input: /a\n", "- input: /a\n  recursive: no\n")
     assert len(read(flat).folders) == 2
+
+
+@pytest.mark.parametrize(
+    ("moved", "key"), [("  originals: move\n  finished: /a/deep\n", "finished"), ("  failed: /a\n", "failed")]
+)
+def test_a_circle_through_originals_is_named_at_the_key_that_closes_it(moved: str, key: str) -> None:
+    text = chain(("/a", "/b"), ("/b", "/c")) + moved
+    ((line, message),) = wrong(text)
+    assert text.splitlines()[line - 1].strip().startswith(key)
+    assert "would go round for ever: /a -> /b -> /a; send them elsewhere" in message
+
+
+def test_every_key_that_closes_a_circle_is_named() -> None:
+    text = chain(("/a", "/b"), ("/b", "/a/x")) + "  failed: /a/y\n"
+    assert [line for line, _ in wrong(text)] == [5, 6]
+
+
+def test_a_folder_that_no_original_goes_to_closes_no_circle() -> None:
+    assert read(chain(("/a", "/b"), ("/b", "/c")) + "  finished: /a\n").folders
+    moved = "  originals: move\n  finished: /a/done\n"
+    assert read(chain(("/a/done", "/b"), ("/a", "/c")) + moved).folders
+
+
+def test_what_is_set_apart_from_an_input_closes_no_circle() -> None:
+    text = "folders:\n- input: /a\n  output: /b\n  failed: /a/failed\n- input: /b\n  output: /a/failed/again\n"
+    assert len(read(text).folders) == 2
+    assert len(wrong(text.replace("/a/failed/again", "/a/again"))) == 1
+
+
+NESTED = chain(("/a", "/x"), ("/a/b/c", "/y"))
+
+
+@pytest.mark.parametrize(
+    ("outer", "lines"),
+    [
+        ("", [4]),
+        ("recursive: yes", [4]),
+        ("recursive: no", []),
+        ("exclude: b/*", []),
+        ("exclude: 'B/C/*'", []),
+        ("exclude: ['b/*.png', 'c/*', '*-draft.*']", [4]),
+        ("include: '*.jpg'", [4]),
+        ("include: b/*", [4]),
+        ("include: [new/*, old/*.jpg]", []),
+        ("failed: /a/b", []),
+        ("finished: /a/b/c", []),
+        ("failed: /a/b/c/d", [4]),
+        ("failed: /", [4]),
+    ],
+)
+def test_an_input_inside_another_is_a_warning_where_its_photographs_are_cut_twice(outer: str, lines: list[int]) -> None:
+    text = NESTED.replace("- input: /a\n", f"- input: /a\n  {outer}\n") if outer else NESTED
+    told = "lies inside the input of line 2: its photographs are cut twice"
+    assert warnings(text, told) == [line + bool(outer) for line in lines]
+
+
+def test_an_input_inside_a_hidden_folder_or_an_output_of_another_is_no_warning() -> None:
+    assert warnings(chain(("/a", "/a/out"), ("/a/out", "/y")), "lies inside") == []
+    assert warnings(chain(("/a", "/x"), ("/a/.b/c", "/y")), "lies inside") == []
+    assert warnings(chain(("/a", "/x"), ("/ab", "/y")), "lies inside") == []
+
+
+def test_inputs_inside_each_other_are_found_by_their_real_paths(tmp_path: Path) -> None:
+    (tmp_path / "outer" / "inner").mkdir(parents=True)
+    (tmp_path / "link").symlink_to("outer/inner")
+    text = chain((f"{tmp_path}/link", "/x"), (f"{tmp_path}/outer", "/y"))
+    assert warnings(text, "lies inside the input of line 4") == [2]
 
 
 def test_thousands_of_folders_in_a_circle_are_checked_quickly() -> None:
@@ -406,10 +557,11 @@ def test_the_default_configuration_loads_and_every_key_is_mentioned_in_it() -> N
 
 
 ALONE = SECTIONS["the top of the file"].keys() | SECTIONS["a folder"].keys()
-ALONE -= {"input", "output", "folders", "preset", "include", "exclude", "canvas", "limits", "log", "models"}
+ALONE -= {"input", "output", "finished", "failed", "preset", "include", "exclude", "canvas"}
+ALONE -= {"folders", "limits", "log", "models"}
 TOGETHER = [
     "(canvas|align)",
-    "(limits|pixels)",
+    "(limits|pixels|in_flight)",
     "(log|level)",
     f"(models|- name|{'|'.join(SECTIONS['a row of `models`'])})",
 ]
@@ -429,6 +581,7 @@ def test_every_note_of_the_default_can_be_made_a_setting() -> None:
     settings = read(text)
     assert len(settings.folders) == 2
     assert settings.folders[0].cut.format == "png"
+    assert settings.folders[0].failed == Path("/home/ann/Pictures/Failed")
     assert settings.folders[1].cut == PRESETS["shop-square"]
 
 
@@ -437,7 +590,7 @@ def examples() -> list[str]:
 
 
 def test_the_documentation_has_examples() -> None:
-    assert len(examples()) >= 4
+    assert len(examples()) >= 5
 
 
 @pytest.mark.parametrize("text", examples())
@@ -471,15 +624,18 @@ def test_what_is_shown_loads_to_the_same_settings() -> None:
 model: mine
 threads: 3
 provider: cuda
-limits: {pixels: 0.5e2}
+quiet: never
+limits: {pixels: 0.5e2, in_flight: 1e4}
+history: 3650d
 keep_gps: yes
 log: {level: error}
 models:
 - {name: mine, file: '/m/2024 $$.onnx', input_size: 512, scale: 255, mean: [0, 0.1, 1e-6], licence: '12'}
 folders:
-- {input: '/2024: #1', output: '/ä $$HOME', preset: shop-portrait, settle: 0.01ms, include: ['*', '!x'], model: u2netp}
+- {input: '/2024: #1', output: '/ä $$HOME', preset: shop-portrait, settle: 0.01ms, include: ['*', '!x'], model: u2netp,
+   originals: move, finished: '/2024: #1/$$done', failed: 'no: #', poll: on}
 - {input: "/it's", output: '- x', background: 'rgb(1,2,3)', canvas: {aspect: '1:3'}, name: '{stem}'}
-- {input: 'yes', output: '~/null', background: '/$$ wood.jpg', rescan: 1.5h, result: mask}
+- {input: 'yes', output: '~/null', background: '/$$ wood.jpg', rescan: 1.5h, result: mask, originals: delete}
 """
     )
     shown = as_yaml(settings)

@@ -7,7 +7,8 @@ import json
 import os
 import socket
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+from urllib.parse import urlencode
 
 from alphadrop import paths
 from alphadrop.errors import DaemonAnswered, DaemonError, NotRunning, printable
@@ -16,6 +17,9 @@ __all__ = ["API_VERSION", "Client", "endpoint_file", "socket_file"]
 
 API_VERSION = 1
 _TIMEOUT = 30.0
+_LONG_TIMEOUT = 600.0
+"""Seconds for what touches many files: each original that is moved is made safe on the disk."""
+_RESTART = "restart the daemon: alphadrop stop, then alphadrop run"
 
 
 def socket_file(folder: Path) -> Path:
@@ -50,7 +54,7 @@ class Client:
         if answer.get("api") != API_VERSION:
             raise DaemonError(
                 f"the daemon speaks version {answer.get('api')} of the API, this program version {API_VERSION}",
-                "restart the daemon: alphadrop stop, then alphadrop run",
+                _RESTART,
             )
         return answer
 
@@ -62,10 +66,66 @@ class Client:
         """
         return self._call("POST", "/v1/stop")
 
-    def _call(self, method: str, path: str) -> dict[str, Any]:
-        connection = _UnixConnection(self._socket)
+    def pause(self, seconds: float | None = None) -> dict[str, Any]:
+        """Let the hot folders rest; return how the daemon is then, as `status` does.
+
+        Args:
+            seconds: for how long; None for until told otherwise.
+
+        Raises:
+            NotRunning, DaemonError: as for `status`, and for every call that follows.
+        """
+        return self._call("POST", "/v1/pause", {"seconds": seconds})
+
+    def resume(self) -> dict[str, Any]:
+        """Let the hot folders go on; return how the daemon is then, as `status` does."""
+        return self._call("POST", "/v1/resume")
+
+    def jobs(self, *, state: str | None = None, limit: int = 100) -> list[dict[str, Any]]:
+        """Return the photographs that changed last, newest first.
+
+        Args:
+            state: only those in it: `pending`, `working`, `done`, `failed`, `skipped` or `missing`.
+            limit: how many at most, 1 to 10,000.
+        """
+        wanted = {"limit": limit} | ({} if state is None else {"state": state})
+        jobs = self._call("GET", f"/v1/jobs?{urlencode(wanted)}").get("jobs")
+        if not isinstance(jobs, list):
+            raise DaemonError(f"{printable(self._socket)}: no sense in the answer: it has no jobs", _RESTART)
+        return jobs
+
+    def retry(self, number: int) -> dict[str, Any]:
+        """Have a photograph cut again; return its job."""
+        return self._call("POST", f"/v1/jobs/{number}/retry")
+
+    def retry_several(self, which: Literal["failed", "changed"]) -> dict[str, Any]:
+        """Have photographs cut again; return how many are (`retried`) and how many cannot be (`refused`).
+
+        Args:
+            which: those that failed, or those that were done with other settings than are in force now.
+        """
+        return self._call("POST", "/v1/jobs/retry", {"which": which}, timeout=_LONG_TIMEOUT)
+
+    def undo(self, number: int) -> dict[str, Any]:
+        """Bring the original of a photograph back to where it was dropped; return its job."""
+        return self._call("POST", f"/v1/jobs/{number}/undo", timeout=_LONG_TIMEOUT)
+
+    def undo_last(self) -> dict[str, Any]:
+        """Bring back the original that was moved last; return its job."""
+        return self._call("POST", "/v1/jobs/last/undo", timeout=_LONG_TIMEOUT)
+
+    def undo_all(self) -> dict[str, Any]:
+        """Bring back every original that was moved; return how many (`brought_back`) and why not others (`refused`)."""
+        return self._call("POST", "/v1/jobs/undo", timeout=_LONG_TIMEOUT)
+
+    def _call(self, method: str, path: str, body: object = None, *, timeout: float | None = None) -> dict[str, Any]:
+        timeout = _TIMEOUT if timeout is None else timeout
+        connection = _UnixConnection(self._socket, timeout)
+        headers = {"Accept": "application/json"}
+        if body is not None:
+            headers["Content-Type"] = "application/json"
         try:
-            connection.request(method, path, headers={"Accept": "application/json"})
+            connection.request(method, path, None if body is None else json.dumps(body).encode(), headers)
             response = connection.getresponse()
             answer = json.loads(response.read() or b"{}")
             if not isinstance(answer, dict):
@@ -77,8 +137,12 @@ class Client:
                 f"{printable(self._socket)}: belongs to another user",
                 "each user has a daemon of his own: alphadrop run",
             ) from error
+        except TimeoutError as error:
+            raise DaemonError(
+                f"the daemon has not answered for {timeout:.0f} s", "it may still be at it; see its log"
+            ) from error
         except (OSError, http.client.HTTPException, ValueError) as error:
-            raise DaemonError(f"{printable(self._socket)}: no sense in the answer: {error}", "restart it") from error
+            raise DaemonError(f"{printable(self._socket)}: no sense in the answer: {error}", _RESTART) from error
         finally:
             connection.close()
         if response.status >= 400:
@@ -90,13 +154,14 @@ class Client:
 
 
 class _UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path: Path) -> None:
-        super().__init__("localhost", timeout=_TIMEOUT)
+    def __init__(self, path: Path, timeout: float) -> None:
+        super().__init__("localhost", timeout=timeout)
         self._path = path
+        self._patience = timeout
 
     def connect(self) -> None:
         if not hasattr(socket, "AF_UNIX"):
             raise FileNotFoundError(os.fspath(self._path))
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(_TIMEOUT)
+        self.sock.settimeout(self._patience)
         self.sock.connect(os.fspath(self._path))

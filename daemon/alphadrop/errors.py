@@ -5,6 +5,7 @@
     - EmptyPhoto            the file has no bytes
     - UnsupportedFormat     not a picture, or of a format that is not opened
     - DamagedPhoto          cut off or corrupt
+    - CrashesDecoder        ended the process that opened it, three times
     - PhotoTooLarge         more pixels than the limit, said by its header
     - NoSubject             nothing to cut out (the library's answer; elsewhere an outcome)
   + FileError               the file system said no; most of these pass
@@ -29,6 +30,11 @@
     - DaemonAnswered        the daemon answered with an error of its own
     - SocketUnavailable     no place for the daemon's socket
   + LedgerError             the record of files cannot be used
+    - LedgerDamaged         it is not a database, or no longer a whole one
+    - LedgerTooNew          a newer Alphadrop wrote it
+  + NoSuchJob               the record has no file of this number
+  + JobRefused              what was asked of a file cannot be done with it
+  + Cancelled               nobody waits for the result any more
 
 Each has a stable `code`, a `message` that names the thing concerned, and a `hint` that says what to do.
 """
@@ -44,10 +50,12 @@ __all__ = [
     "AlphadropError",
     "AlreadyRunning",
     "BadOptions",
+    "Cancelled",
     "CannotRead",
     "CannotWrite",
     "ConfigError",
     "ConfigProblem",
+    "CrashesDecoder",
     "DaemonAnswered",
     "DaemonError",
     "DamagedPhoto",
@@ -56,12 +64,16 @@ __all__ = [
     "EmptyPhoto",
     "FileError",
     "InputChanged",
+    "JobRefused",
+    "LedgerDamaged",
     "LedgerError",
+    "LedgerTooNew",
     "LicenceRefused",
     "ModelDamaged",
     "ModelError",
     "ModelMissing",
     "NoSubject",
+    "NoSuchJob",
     "NotRunning",
     "PhotoError",
     "PhotoTooLarge",
@@ -128,6 +140,12 @@ class DamagedPhoto(PhotoError):
     """The picture is cut off or corrupt."""
 
     code = "damaged"
+
+
+class CrashesDecoder(PhotoError):
+    """Opening the picture ended the process that did it, each time."""
+
+    code = "crashes_decoder"
 
 
 class PhotoTooLarge(PhotoError):
@@ -297,9 +315,42 @@ class SocketUnavailable(DaemonError):
 
 
 class LedgerError(AlphadropError):
-    """The record of files cannot be opened or is of a newer version."""
+    """The record of files cannot be used now."""
 
     code = "ledger"
+    transient = True
+
+
+class LedgerDamaged(LedgerError):
+    """The record of files is not a database, or no longer a whole one."""
+
+    code = "ledger_damaged"
+
+
+class LedgerTooNew(LedgerError):
+    """The record of files was written by a newer Alphadrop."""
+
+    code = "ledger_too_new"
+    transient = False
+
+
+class NoSuchJob(AlphadropError):
+    """The record has no file of this number."""
+
+    code = "no_such_job"
+
+
+class JobRefused(AlphadropError):
+    """What was asked of a file of the record cannot be done with it."""
+
+    code = "job_refused"
+
+
+class Cancelled(AlphadropError):
+    """Nobody waits for the result any more."""
+
+    code = "cancelled"
+    transient = True
 
 
 def reading_failed(path: Path | bytes | str, error: OSError) -> CannotRead:

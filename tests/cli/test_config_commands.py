@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -124,6 +125,33 @@ def test_the_doctor_names_a_folder_that_is_missing_and_fails(home: Home, capsys:
     (wrong,) = [finding for finding in found["folder"] if finding["verdict"] == "wrong"]
     assert str(home.output) in wrong["told"]
     assert wrong["remedy"]
+
+
+def test_the_doctor_looks_at_the_folders_of_originals_too(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
+    done, failed = home.root / "done", home.root / "failed"
+    home.configure(folder=f"originals: move\nfinished: {done}\nfailed: {failed}")
+    done.mkdir()
+    found = findings(home, capsys, 1)["folder"]
+    assert [finding["verdict"] for finding in found] == ["ok", "ok", "ok", "wrong"]
+    assert found[2]["told"].startswith(f"{done}, ")
+    assert found[3]["told"] == f"{failed} is not there"
+    home.configure(folder=f"originals: move\nfinished: {done}\nfailed: {done}")
+    assert len(findings(home, capsys, 0)["folder"]) == 3
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="nothing is forbidden to root")
+def test_the_doctor_wants_to_write_where_originals_are_taken_away(
+    home: Home, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home.configure()
+    home.input.chmod(0o500)
+    try:
+        assert findings(home, capsys, 0)["folder"][0]["verdict"] == "ok"
+        home.configure(folder="originals: delete")
+        found = findings(home, capsys, 1)["folder"][0]
+    finally:
+        home.input.chmod(0o700)
+    assert found["told"] == f"{home.input} cannot be written to"
 
 
 def test_the_doctor_names_a_broken_configuration_and_a_missing_model_and_fails(

@@ -1,19 +1,23 @@
-"""run, status and stop as a user types them, and the exit statuses that scripts rely on."""
+"""run, status, pause, resume and stop as a user types them, and the exit statuses that scripts rely on."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from alphadrop import __version__
 from alphadrop.cli import main
+from alphadrop.cli.daemon import moment
 from alphadrop.cli.terminal import status_of
 from alphadrop.client import Client
 from alphadrop.errors import (
@@ -58,7 +62,15 @@ def test_every_error_has_its_exit_status(error: Exception, status: int) -> None:
     assert status_of(error) == status  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("command", [["status"], ["status", "--json"], ["stop"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["status"], ["status", "--json"], ["stop"], ["pause"], ["pause", "--for", "1h"], ["resume"], ["jobs"],
+        ["jobs", "--json"], ["retry", "1"], ["retry", "--all"], ["retry", "--changed"], ["undo"], ["undo", "1"],
+        ["undo", "--all"],
+    ],
+    ids=" ".join,
+)  # fmt: skip
 def test_where_nothing_runs_the_exit_status_is_4(
     empty: Home, command: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -84,9 +96,131 @@ def test_status_in_words_names_the_model_and_the_folders(home: Home) -> None:
     assert lines[0].startswith(f"alphadrop {__version__}, process ")
     assert lines[0].endswith(": ready")
     assert lines[1].startswith("model    u2net-int8: ready, cpu")
+    assert lines[2] == f"config   {home.root / 'alphadrop.yaml'}"
     assert f"folder   {home.input}: watching" in lines
     assert f"      -> {home.output}" in lines
     assert "         0 done" in lines
+
+
+def test_a_pause_is_said_with_its_end_and_seen_in_the_status(home: Home) -> None:
+    told = home.alphadrop("pause", "--for", "30s")
+    assert told.returncode == 0
+    assert re.fullmatch(
+        r"paused until (\d{4}-\d\d-\d\d )?\d\d:\d\d(:\d\d)?; what is dropped is noted and cut afterwards\n"
+        r"go on: alphadrop resume\n",
+        told.stdout,
+    ), told.stdout
+    until = Client(home.run).status()["paused"]["until"]
+    assert 0 < until - time.time() <= 30
+    assert home.alphadrop("pause").stdout.startswith("paused until you resume; ")
+    lines = home.alphadrop("status").stdout.splitlines()
+    assert lines[1] == "paused   until you resume; what is dropped is noted and cut afterwards"
+    assert lines[2] == "         go on: alphadrop resume"
+    (daemon,) = [each for each in json.loads(home.alphadrop("doctor", "--json").stdout) if each["what"] == "daemon"]
+    assert (daemon["verdict"], daemon["remedy"]) == ("note", "go on: alphadrop resume")
+    told = home.alphadrop("resume")
+    assert (told.returncode, told.stdout) == (0, "resumed; 0 photographs to cut\n")
+    assert Client(home.run).status()["paused"] is None
+    assert home.alphadrop("resume").returncode == 0
+
+
+@pytest.mark.parametrize("duration", ["", "1", "-1h", "0s", "1w", "1h30m", "367d", "an hour", "1e9d", "٣h", "nans"])
+def test_a_duration_that_makes_no_sense_is_bad_usage(duration: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["pause", f"--for={duration}"])
+    assert ended.value.code == 2
+    assert f"{duration!r} is not " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("duration", "seconds"), [("30s", 30), ("15m", 900), ("1.5h", 5400), ("2 D", 172_800)])
+def test_durations_are_what_they_say(duration: str, seconds: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[float | None] = []
+
+    def pause(_: Client, seconds: float | None = None) -> dict[str, object]:
+        asked.append(seconds)
+        return {"paused": {"until": 0.0}}
+
+    monkeypatch.setattr(Client, "pause", pause)
+    assert main(["pause", "--for", duration]) == 0
+    assert asked == [seconds]
+
+
+def test_moments_are_said_as_short_as_they_are_clear() -> None:
+    noon = time.mktime((*time.localtime()[:3], 12, 0, 0, 0, 0, -1))
+    with_seconds = abs(noon - time.time()) < 600
+    assert moment(noon) == ("12:00:00" if with_seconds else "12:00")
+    assert len(moment(time.time() + 1)) in (8, 16)
+    assert moment(0.0)[:4] in ("1969", "1970")
+    assert len(moment(0.0)) == 16
+
+
+STATUS: dict[str, Any] = {
+    "api": 1,
+    "version": "1",
+    "pid": 7,
+    "state": "waiting for a model",
+    "uptime": 1.0,
+    "paused": {"until": 0.0},
+    "configuration": {"file": "/c.yaml", "problems": ["/c.yaml:3: unknown key"]},
+    "model": {"name": "own", "state": "missing", "device": "", "message": "no file", "hint": "fetch it"},
+    "ledger": {"state": "trouble", "message": "no space", "hint": "free some", "notes": ["begun anew"]},
+    "folders": [
+        {
+            "input": "/in", "output": "/out", "health": "disk full", "remedy": "free space", "warning": "nearly full",
+            "pending": 1, "working": 2, "done": 0, "no_subject": 3, "skipped": 4, "failed": 5, "missing": 6,
+        },
+    ],
+}  # fmt: skip
+
+
+SEE_WHY = "see why: alphadrop jobs --failed"
+
+
+def test_everything_that_is_wrong_is_in_the_status_with_its_remedy(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(Client, "status", lambda _: STATUS)
+    assert main(["status"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "alphadrop 1, process 7: waiting for a model",
+        f"paused   until {moment(0.0)}; what is dropped is noted and cut afterwards",
+        "         go on: alphadrop resume",
+        "model    own: missing",
+        "         no file",
+        "         fetch it",
+        "config   /c.yaml",
+        "         it was changed and cannot be used; the last good one is in force:",
+        "         /c.yaml:3: unknown key",
+        "ledger   no space",
+        "         free some",
+        "         begun anew",
+        "folder   /in: disk full",
+        "         free space",
+        "         nearly full",
+        "      -> /out",
+        f"         1 pending, 2 working, 0 done, 3 no subject, 4 skipped, 5 failed, 6 missing; {SEE_WHY}",
+    ]
+
+
+def test_a_status_without_folders_says_what_is_missing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(Client, "status", lambda _: {**STATUS, "state": "ready", "folders": []})
+    assert main(["status"]) == 0
+    assert "folder   none is watched; add one to the configuration\n" in capsys.readouterr().out
+
+
+def test_a_configuration_that_was_broken_is_told_until_it_is_mended(empty: Home) -> None:
+    empty.configure()
+    with running(empty):
+        (empty.root / "alphadrop.yaml").write_text("nonsense: 1\n")
+        wait_for(lambda: Client(empty.run).status()["configuration"]["problems"], "the problem")
+        told = empty.alphadrop("status").stdout
+        assert "the last good one is in force" in told
+        assert "alphadrop.yaml:1: unknown key `nonsense`" in told
+        assert f"folder   {empty.input}: watching" in told
+        empty.configure()
+        wait_for(lambda: not Client(empty.run).status()["configuration"]["problems"], "the mended configuration")
 
 
 def test_a_second_run_exits_3_and_leaves_the_first_alone(home: Home) -> None:
@@ -117,7 +251,7 @@ def test_stop_ends_the_daemon_and_returns_when_it_has_ended(empty: Home) -> None
 def test_the_first_run_makes_a_configuration_and_its_folders_and_says_so(empty: Home) -> None:
     with running(empty):
         status = Client(empty.run).status()
-    assert status["configuration"] == str(empty.root / "alphadrop.yaml")
+    assert status["configuration"] == {"file": str(empty.root / "alphadrop.yaml"), "problems": []}
     assert [folder["input"] for folder in status["folders"]] == [str(empty.input)]
     assert empty.input.is_dir()
     assert "made a configuration: " in (empty.root / "stderr.txt").read_text()
@@ -149,7 +283,7 @@ def test_run_takes_the_configuration_it_is_given(empty: Home) -> None:
         process = subprocess.Popen(command, env=empty.environment, stderr=log, cwd=empty.root)
         try:
             wait_for(lambda: empty.alphadrop("status").returncode == 0, "the daemon")
-            assert Client(empty.run).status()["configuration"] == str(other)
+            assert Client(empty.run).status()["configuration"]["file"] == str(other)
             process.send_signal(signal.SIGTERM)
             assert process.wait(timeout=PATIENCE) == 0
         finally:

@@ -10,7 +10,9 @@ import pytest
 from alphadrop import __version__
 from alphadrop.cli import main
 
-COMMANDS = ["run", "status", "stop", "cut", "models", "config", "doctor"]
+COMMANDS = [
+    "run", "status", "pause", "resume", "stop", "jobs", "retry", "undo", "cut", "models", "config", "doctor",
+]  # fmt: skip
 ACTIONS = {"models": ["list", "pull", "verify", "quantize"], "config": ["init", "check", "show"]}
 EVERY = [[name] for name in COMMANDS] + [[name, action] for name, actions in ACTIONS.items() for action in actions]
 
@@ -43,7 +45,9 @@ def test_a_word_too_few_is_answered_with_help_and_bad_usage(
     assert told.err.startswith(f"usage: alphadrop{''.join(f' {word}' for word in command)}")
 
 
-@pytest.mark.parametrize("command", [["nonsense"], ["run", "--nonsense"], ["cut"], ["config", "nonsense"]])
+@pytest.mark.parametrize(
+    "command", [["nonsense"], ["run", "--nonsense"], ["cut"], ["config", "nonsense"]], ids=" ".join
+)
 def test_what_nobody_understands_is_bad_usage(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(command)
@@ -58,7 +62,7 @@ def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == f"alphadrop {__version__}\n"
 
 
-@pytest.mark.parametrize("command", [[], ["cut"], ["status"]], ids=["alphadrop", "cut", "status"])
+@pytest.mark.parametrize("command", [[], ["cut"], ["status"], ["pause"], ["jobs"]], ids=str)
 def test_help_loads_nothing_large(command: list[str]) -> None:
     program = (
         "import sys\nfrom alphadrop.cli import main\ntry:\n  main(sys.argv[1:])\nfinally:\n"

@@ -6,8 +6,10 @@ import errno
 import importlib.util
 import io
 import os
+import pickle
 import threading
 from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,8 @@ from PIL import Image, ImageCms
 
 import alphadrop
 from alphadrop import cut_file, cut_out
-from alphadrop.engine.cutout import Engine, options_from
+from alphadrop.engine.cutout import Engine, EngineRecipe, options_from
+from alphadrop.engine.models import ModelSpec, registry
 from alphadrop.engine.options import (
     EDGES,
     FORMATS,
@@ -41,13 +44,14 @@ from alphadrop.errors import (
     DamagedPhoto,
     DiskFull,
     EmptyPhoto,
+    ModelMissing,
     NoSubject,
     PhotoTooLarge,
     TargetExists,
     UnknownModel,
     UnsupportedFormat,
 )
-from fake_segmenter import FakeEngine
+from fake_segmenter import FakeEngine, FakeSegmenter
 from icc_profiles import SRGB, grey_profile, wide_profile
 
 NAMES = ["astronaut", "cat", "coffee", "rocket"]
@@ -222,6 +226,75 @@ def test_four_threads_get_the_same_bytes(photographs: dict[str, Path], tmp_path:
     for name in names:
         contents = {(tmp_path / f"{name}-{which}.png").read_bytes() for which in ("alone", 0, 1, 2, 3)}
         assert len(contents) == 1
+
+
+# Engines and what they keep
+
+
+def test_engine_of_a_recipe_does_the_same(photographs: dict[str, Path], engine: Engine) -> None:
+    again = Engine.of(engine.recipe)
+    assert again is not engine
+    assert again.recipe == engine.recipe == EngineRecipe()
+    data = photographs["cat"].read_bytes()
+    first, second = (each.cut(io.BytesIO(data), "cat", CutOptions()) for each in (engine, again))
+    np.testing.assert_array_equal(first.alpha, second.alpha)
+
+
+def test_recipe_holds_all_that_an_engine_is_made_of(tmp_path: Path) -> None:
+    own = replace(registry()["u2net-int8"], name="own", file=str(tmp_path / "own.onnx"))
+    made = Engine("own", own_models=[own], threads=3, provider="cuda", max_pixels=5)
+    assert made.recipe == EngineRecipe("own", (own,), 3, "cuda", 5)
+    again = Engine.of(pickle.loads(pickle.dumps(made.recipe)))
+    assert (again.recipe, again.model, again.threads, again.max_pixels) == (made.recipe, "own", 3, 5)
+    with pytest.raises(ModelMissing, match="own"):
+        again.warm()  # its row came along, its file is nowhere
+
+
+@dataclass
+class Loading:
+    """Fakes that are loaded, and the order in which they were."""
+
+    loaded: list[tuple[str, int]] = field(default_factory=list)
+
+    def __call__(self, spec: ModelSpec, threads: int) -> FakeSegmenter:
+        self.loaded.append((spec.name, threads))
+        return FakeSegmenter(spec)
+
+
+def test_of_each_model_one_network_is_kept_for_the_threads_asked_for_last() -> None:
+    load = Loading()
+    engine = Engine(threads=4, load=load)
+    assert engine.warm() is engine.warm(threads=4) is engine.warm("u2net-int8")
+    one = engine.warm(threads=1)
+    assert engine.warm() is one, "who does not mind gets what there is"
+    assert engine.warm(threads=4) is not one
+    assert load.loaded == [("u2net-int8", 4), ("u2net-int8", 1), ("u2net-int8", 4)]
+
+
+def test_network_that_was_not_used_longest_is_let_go() -> None:
+    load = Loading()
+    engine = Engine(threads=4, load=load)
+    first, second, third = list(registry())[:3]
+    kept = engine.warm(first)
+    engine.warm(second)
+    assert engine.warm(first) is kept
+    engine.warm(third)
+    assert list(engine.loaded) == [first, third]
+    assert engine.warm(first) is kept
+    assert load.loaded == [(first, 4), (second, 4), (third, 4)]
+    engine.warm(second)
+    assert load.loaded[3:] == [(second, 4)]
+    assert list(engine.loaded) == [first, second]
+
+
+def test_network_that_cannot_be_loaded_leaves_the_others() -> None:
+    load = Loading()
+    engine = Engine(threads=4, load=load)
+    kept = engine.warm()
+    with pytest.raises(UnknownModel):
+        engine.warm("no such")
+    assert engine.warm() is kept
+    assert list(engine.loaded) == ["u2net-int8"]
 
 
 # What `cut_out` takes and gives

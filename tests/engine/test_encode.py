@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import struct
 import zlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
@@ -151,6 +151,73 @@ def test_profile_resolution_and_exif_are_kept(format: Format, png: PngEffort, gr
         assert image.info["dpi"] == pytest.approx((300, 150), abs=0.02)
 
 
+XMP = "<?xpacket begin='\ufeff'?><x:xmpmeta xmlns:x='adobe:ns:meta/'>größer</x:xmpmeta><?xpacket end='w'?>".encode()
+EVERY_FORMAT: list[tuple[Format, PngEffort]] = [
+    ("png", "fast"),
+    ("png", "small"),
+    ("webp", "fast"),
+    ("tiff", "fast"),
+    ("jpeg", "fast"),
+]
+
+
+@pytest.mark.parametrize(("format", "png"), EVERY_FORMAT)
+@pytest.mark.parametrize("grey", [False, True], ids=["colour", "grey"])
+@pytest.mark.parametrize("alone", [True, False], ids=["alone", "with all else"])
+def test_xmp_is_kept_and_costs_the_rest_nothing(format: Format, png: PngEffort, grey: bool, alone: bool) -> None:
+    plain = Picture(noise(30, 200, 1 if grey else 3))
+    if not alone:
+        profile = grey_profile() if grey else wide_profile()
+        plain = replace(plain, icc=profile, dpi=(300, 150), exif=EXIF.tobytes().removeprefix(b"Exif\0\0"))
+    bare, image = opened(encode(plain, format, png=png)), opened(encode(replace(plain, xmp=XMP), format, png=png))
+    assert image.info["xmp"] == XMP
+    assert "xmp" not in bare.info
+    np.testing.assert_array_equal(as_array(image), as_array(bare))
+    assert image.mode == bare.mode
+    for name in ("icc_profile", "dpi"):
+        assert image.info.get(name) == bare.info.get(name)
+    if not alone:
+        assert image.getexif()[ExifTags.Base.Artist] == "A. Photographer"
+
+
+@pytest.mark.parametrize("png", PNG_EFFORTS)
+def test_xmp_of_a_png_is_said_as_its_specification_does(png: PngEffort) -> None:
+    data = b"".join(encode(Picture(noise(40, 300, 4), xmp=XMP), "png", png=png))
+    chunks, at = [], 8
+    while at < len(data):
+        (length,) = struct.unpack_from(">I", data, at)
+        chunks.append((data[at + 4 : at + 8], data[at + 8 : at + 8 + length]))
+        at += 12 + length
+    kinds = [kind for kind, _ in chunks]
+    assert kinds.count(b"iTXt") == 1
+    assert kinds.index(b"iTXt") < kinds.index(b"IDAT")
+    assert dict(chunks)[b"iTXt"] == b"XML:com.adobe.xmp" + bytes(5) + XMP
+    if png == "fast":
+        np.testing.assert_array_equal(StrictPng(data).pixels, noise(40, 300, 4))
+
+
+def test_xmp_of_a_tiff_is_bytes() -> None:
+    image = opened(encode(Picture(noise(3, 3, 4), xmp=XMP), "tiff"))
+    assert image.tag_v2.tagtype[700] == 1  # type: ignore[attr-defined]
+
+
+def test_xmp_of_the_photograph_gives_way_to_that_of_the_picture() -> None:
+    exif = Image.Exif()
+    exif[700] = b"the photograph's"
+    picture = Picture(noise(3, 3, 4), exif=exif.tobytes().removeprefix(b"Exif\0\0"), xmp=XMP)
+    image = opened(encode(picture, "tiff"))
+    assert image.info["xmp"] == XMP
+    assert image.tag_v2.tagtype[700] == 1  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(("format", "png"), EVERY_FORMAT)
+def test_without_xmp_nothing_is_said_of_it(format: Format, png: PngEffort) -> None:
+    picture = Picture(noise(20, 20, 3), icc=wide_profile(), dpi=(72, 72))
+    data = b"".join(encode(picture, format, png=png))
+    assert data == b"".join(encode(replace(picture, xmp=b""), format, png=png))
+    assert not any(word in data for word in (b"iTXt", b"XMP ", b"ns.adobe.com"))
+
+
 def test_fast_png_says_its_metadata_as_the_recommendation_does() -> None:
     exif = EXIF.tobytes().removeprefix(b"Exif\0\0")
     strict = StrictPng(b"".join(encode(Picture(noise(3, 3, 3), wide_profile(), (72, 72), exif), "png")))
@@ -222,6 +289,27 @@ def test_jpeg_is_near_and_keeps_the_resolution_of_colour() -> None:
     pixels[:, ::2] = (255, 0, 0)
     near = as_array(opened(encode(Picture(pixels), "jpeg", quality=95)))
     assert np.abs(near.astype(int) - pixels).max() < 40, "with colour at half resolution the stripes run together"
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize(
+    ("width", "height", "quality", "profile"),
+    [(255, 255, 92, 0), (600, 400, 92, 0), (600, 400, 100, 0), (100, 100, 92, 500_000), (1, 1, 92, 70_000)],
+)
+def test_jpeg_of_noise_and_with_a_large_profile_is_written(
+    width: int, height: int, quality: int, profile: int, channels: int
+) -> None:
+    pixels, icc = noise(width, height, channels), noise(profile, 1, 1).tobytes()
+    image = opened(encode(Picture(pixels, icc=icc or None), "jpeg", quality=quality))
+    assert image.size == (width, height)
+    assert image.info.get("icc_profile", b"") == icc
+    assert np.abs(as_array(image).astype(int) - pixels).mean() < 8
+
+
+def test_jpeg_of_a_photograph_is_as_small_as_it_gets(astronaut: NDArray[np.uint8]) -> None:
+    plain = io.BytesIO()
+    Image.fromarray(astronaut).save(plain, "JPEG", quality=92, subsampling=0)
+    assert len(encode(Picture(astronaut), "jpeg", quality=92)[0]) < len(plain.getvalue())
 
 
 @pytest.mark.parametrize("format", ["jpeg", "webp"])

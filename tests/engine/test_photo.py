@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import itertools
 import struct
@@ -16,8 +17,8 @@ import pytest
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageCms, ImageFile
 
-from alphadrop.engine.photo import SUFFIXES, Photo, decode, from_image
-from alphadrop.errors import AlphadropError, DamagedPhoto, EmptyPhoto, PhotoTooLarge, UnsupportedFormat
+from alphadrop.engine.photo import SUFFIXES, Photo, count_pixels, decode, from_image
+from alphadrop.errors import AlphadropError, CannotRead, DamagedPhoto, EmptyPhoto, PhotoTooLarge, UnsupportedFormat
 from icc_profiles import SRGB, cmyk_profile, empty_profile, grey_profile, wide_profile
 
 Transposed = Image.Transpose
@@ -636,6 +637,91 @@ def test_scrambled_files_give_a_photograph_or_an_error_of_ours(
             assert photo.image.mode in ("RGB", "L")
             assert photo.view(32).shape == (32, 32, 3)
     assert came_out < 150
+
+
+# Pixels counted by the header
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6])
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF", "MPO"])
+def test_pixels_are_counted_as_they_are_decoded(picture: Image.Image, format: str, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    further = {} if format in ("BMP", "GIF") else {"exif": exif}
+    stream = io.BytesIO(encoded(picture.crop((0, 0, 95, 61)), format, **further))
+    counted = count_pixels(stream, "photo")
+    assert stream.tell() == 0, "the stream is left at its start"
+    width, height = decode(stream, "photo").size
+    assert counted == width * height == 95 * 61
+
+
+def test_pixels_are_counted_before_a_pixel_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    def load(self: object) -> None:
+        raise AssertionError("a pixel was read")
+
+    monkeypatch.setattr(ImageFile.ImageFile, "load", load)
+    assert count_pixels(io.BytesIO(claim("PNG", 5000)), "large.png") == 25_000_000
+
+
+REFUSED_BY_THE_HEADER: dict[str, tuple[bytes, type[AlphadropError]]] = {
+    "empty.jpg": (b"", EmptyPhoto),
+    "text.jpg": (b"dear diary\n" * 20, UnsupportedFormat),
+    "picture.sgi": (encoded(Image.new("RGB", (16, 16)), "SGI"), UnsupportedFormat),
+    "head.png": (encoded(Image.new("RGB", (16, 16)), "PNG")[:20], DamagedPhoto),
+    "bomb.png": (claim("PNG", 60_000), PhotoTooLarge),
+    "bomb.jpg": (claim("JPEG", 60_000), PhotoTooLarge),
+    "bomb.gif": (claim("GIF", 60_000), PhotoTooLarge),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED_BY_THE_HEADER)
+def test_what_is_not_decoded_is_not_counted_for_the_same_reason(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", None)
+    data, kind = REFUSED_BY_THE_HEADER[name]
+    told = refused(data, name, max_pixels=200_000_000)
+    with pytest.raises(AlphadropError) as caught:
+        count_pixels(io.BytesIO(data), name, max_pixels=200_000_000)
+    assert type(caught.value) is type(told) is kind
+    assert (caught.value.message, caught.value.hint) == (told.message, told.hint)
+
+
+def test_pixels_of_a_file_that_pillow_itself_holds_to_be_a_bomb_are_not_counted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    with pytest.raises(PhotoTooLarge, match=r"bomb\.png"):
+        count_pixels(io.BytesIO(claim("PNG", 100)), "bomb.png")
+
+
+class Failing(io.BytesIO):
+    """A file whose disk fails behind a certain place."""
+
+    def __init__(self, data: bytes, place: int, number: int) -> None:
+        super().__init__(data)
+        self.place, self.number = place, number
+
+    def read(self, size: int | None = -1) -> bytes:
+        if self.tell() >= self.place:
+            raise OSError(self.number, "as the system says it")
+        return super().read(size)
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "BMP"])
+@pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE])
+def test_disk_that_fails_does_not_make_the_photograph_a_damaged_one(format: str, number: int) -> None:
+    data = encoded(Image.effect_noise((600, 600), 90), format)
+    for place in (1, len(data) // 2):
+        with pytest.raises(CannotRead, match=r"share\.bin") as caught:
+            decode(Failing(data, place, number), "share.bin")
+        assert caught.value.transient
+    with pytest.raises(CannotRead, match=r"share\.bin"):
+        count_pixels(Failing(data, 1, number), "share.bin")
+
+
+def test_place_that_no_file_has_is_the_fault_of_the_photograph() -> None:
+    data = encoded(Image.effect_noise((600, 600), 90), "JPEG")
+    with pytest.raises(DamagedPhoto):
+        decode(Failing(data, len(data) // 2, errno.EINVAL), "odd.jpg")
 
 
 # The rest

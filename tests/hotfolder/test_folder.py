@@ -392,6 +392,7 @@ def test_a_look_that_fails_leaves_the_watch_alone(looked: Looked, monkeypatch: p
         raise RuntimeError("the ledger")
 
     looked.look()
+    looked.ground.drop("b.jpg")
     monkeypatch.setattr(looked.ground.ledger, "unknown", broken)
     with pytest.raises(RuntimeError):
         looked.look(60)

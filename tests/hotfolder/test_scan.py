@@ -12,7 +12,8 @@ from pathlib import Path, PurePath
 import pytest
 
 from alphadrop.errors import CannotRead
-from alphadrop.hotfolder.scan import has_writer, is_at, look_at, open_input, refuses_leases, walk
+from alphadrop.hotfolder import scan
+from alphadrop.hotfolder.scan import has_writer, is_at, look_at, open_input, walk
 from alphadrop.hotfolder.stability import Content
 
 
@@ -229,19 +230,40 @@ def test_a_writer_in_another_process_is_seen(tmp_path: Path) -> None:
         writer.wait()
 
 
-MOUNTS = (
-    "22 1 254:0 / / rw,relatime - ext4 /dev/vda rw\n",
-    "40 22 0:45 / /mnt/nas rw,relatime shared:5 - nfs4 nas:/pictures rw\n",
-    "malformed\n",
-)
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has leases")
+def test_looking_for_writers_keeps_nobody_from_writing(tmp_path: Path) -> None:
+    import fcntl
+
+    path = tmp_path / "a.jpg"
+    path.touch()
+    descriptor = open_input(tmp_path, PurePath("a.jpg"))
+    try:
+        assert not has_writer(descriptor)
+        assert fcntl.fcntl(descriptor, fcntl.F_GETLEASE) == fcntl.F_UNLCK
+        os.close(os.open(path, os.O_WRONLY | os.O_NONBLOCK))  # a lease would refuse it
+    finally:
+        os.close(descriptor)
 
 
-@pytest.mark.parametrize(
-    ("device", "refuses"),
-    [(os.makedev(254, 0), False), (os.makedev(0, 45), True), (os.makedev(0, 99), False)],
-)
-def test_only_shares_are_known_to_refuse_leases_of_their_own(device: int, refuses: bool) -> None:
-    assert refuses_leases(device, MOUNTS) is refuses
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has leases")
+def test_where_the_file_system_refuses_for_its_own_reasons_nobody_is_suspected(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.jpg").touch()
+    descriptor = open_input(tmp_path, PurePath("a.jpg"))
+    asked: list[int] = []
+
+    def refuses(device: int) -> bool:
+        asked.append(device)
+        return True
+
+    monkeypatch.setattr(scan, "refuses_leases", refuses)
+    try:
+        with open(tmp_path / "a.jpg", "ab"):
+            assert not has_writer(descriptor)
+    finally:
+        os.close(descriptor)
+    assert asked == [tmp_path.stat().st_dev]
 
 
 def test_a_file_is_at_its_path_until_another_takes_its_place(tmp_path: Path) -> None:

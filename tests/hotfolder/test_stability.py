@@ -68,7 +68,35 @@ def test_a_dropped_file_is_no_longer_looked_at() -> None:
     settling = Settling(2.0)
     settling.add(X)
     settling.add(Y)
-    for path in settling:
+    for path in settling.due(100.0):
         settling.drop(path)
     assert len(settling) == 0
+    assert settling.due(1e9) == []
     settling.drop(X)
+
+
+def test_due_are_the_files_that_could_have_settled_and_those_not_looked_at_yet() -> None:
+    settling = Settling(2.0)
+    settling.look(X, SMALL, 100.0)
+    settling.add(Y)
+    assert settling.due(100.0) == [Y]
+    settling.look(Y, SMALL, 101.0)
+    assert settling.due(101.9) == []
+    assert settling.due(102.0) == [X]
+    assert settling.due(103.0) == [X, Y]
+    settling.look(X, LARGE, 103.0)
+    assert settling.due(103.0) == [Y]
+
+
+def test_without_a_settle_time_every_file_is_due_at_once() -> None:
+    settling = Settling(0.0)
+    settling.look(X, SMALL, 100.0)
+    settling.add(Y)
+    assert settling.due(100.0) == [X, Y]
+
+
+def test_a_file_not_looked_at_yet_is_to_be_looked_at_now() -> None:
+    settling = Settling(2.0)
+    settling.look(X, SMALL, 100.0)
+    settling.add(Y)
+    assert settling.next_look(100.0) == 0.0

@@ -8,6 +8,7 @@ import json
 import shutil
 import socket
 import subprocess
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -25,8 +26,9 @@ from alphadrop.client import API_VERSION, socket_file
 from alphadrop.engine.cutout import Engine
 from alphadrop.engine.options import CutOptions
 from alphadrop.engine.photo import from_image
+from alphadrop.errors import LedgerError
 from alphadrop.service.api import make_app
-from daemon_process import PATIENCE, Home, running
+from daemon_process import PATIENCE, Home, running, wait_for
 
 
 class Connection(http.client.HTTPConnection):
@@ -65,9 +67,9 @@ class Api:
         finally:
             connection.close()
 
-    def refused(self, status: int, code: str, method: str, path: str, body: bytes | None = None) -> str:
+    def refused(self, status: int, code: str, method: str, path: str, body: bytes | None = None, **headers: str) -> str:
         """Make a call that must be refused in our words; return the message."""
-        answer = self(method, path, body)
+        answer = self(method, path, body, **headers)
         told = answer.json
         assert answer.status == status, told
         assert set(told) == {"error"}
@@ -99,7 +101,13 @@ def test_the_status_says_what_and_how_it_is(api: Api) -> None:
     assert told["model"]["device"].startswith("cpu")
     (folder,) = told["folders"]
     assert (folder["input"], folder["output"]) == (str(api.home.input), str(api.home.output))
-    assert (folder["health"], folder["remedy"], folder["done"]) == ("watching", "", 0)
+    assert (folder["health"], folder["remedy"], folder["warning"]) == ("watching", "", "")
+    assert {folder[name] for name in ("pending", "working", "done", "no_subject", "skipped", "failed", "missing")} == {
+        0
+    }
+    assert told["paused"] is None
+    assert told["configuration"] == {"file": str(api.home.root / "alphadrop.yaml"), "problems": []}
+    assert told["ledger"] == {"state": "ready", "message": "", "hint": "", "notes": []}
 
 
 def test_the_matte_of_raw_pixels_is_that_of_the_engine(api: Api, engine: Engine, astronaut: NDArray[np.uint8]) -> None:
@@ -228,6 +236,9 @@ def test_the_description_is_complete(api: Api) -> None:
     assert told["info"] == {"title": "Alphadrop", "version": __version__}
     assert {path: sorted(calls) for path, calls in told["paths"].items()} == {
         "/v1/status": ["get"], "/v1/stop": ["post"], "/v1/matte": ["post"],
+        "/v1/pause": ["post"], "/v1/resume": ["post"],
+        "/v1/jobs": ["get"], "/v1/jobs/retry": ["post"], "/v1/jobs/undo": ["post"], "/v1/jobs/last/undo": ["post"],
+        "/v1/jobs/{number}/retry": ["post"], "/v1/jobs/{number}/undo": ["post"],
     }  # fmt: skip
     matte = told["paths"]["/v1/matte"]["post"]
     assert [parameter["name"] for parameter in matte["parameters"]] == [
@@ -239,6 +250,220 @@ def test_the_description_is_complete(api: Api) -> None:
         for call in calls.values():
             schema = call["responses"]["default"]["content"]["application/json"]["schema"]
             assert schema == {"$ref": "#/components/schemas/ErrorAnswer"}
+            assert call["summary"]
+            (good,) = (status for status in call["responses"] if status.startswith("2"))
+            assert call["responses"][good]["content"]
+    state, limit = told["paths"]["/v1/jobs"]["get"]["parameters"]
+    assert "failed" in json.dumps(state["schema"])
+    assert (limit["schema"]["minimum"], limit["schema"]["maximum"]) == (1, 10_000)
+    assert told["components"]["schemas"]["Which"]["properties"]["which"]["enum"] == ["failed", "changed"]
+
+
+def post(api: Api, path: str, body: object = None, status: int = 200) -> Any:
+    """Make a call that succeeds; return its answer."""
+    answer = api("POST", path, None if body is None else json.dumps(body).encode(), **JSON)
+    assert answer.status == status, answer.body
+    return answer.json
+
+
+JSON = {"Content-Type": "application/json"}
+
+
+def test_a_pause_has_an_end_or_none_and_is_told(api: Api) -> None:
+    before = time.time()
+    paused = post(api, "/v1/pause", {"seconds": 3600})["paused"]
+    assert before + 3600 <= paused["until"] <= time.time() + 3600
+    assert api("GET", "/v1/status").json["paused"] == paused
+    for body in (None, {}, {"seconds": None}):
+        assert post(api, "/v1/pause", body)["paused"] == {"until": None}
+    assert post(api, "/v1/resume")["paused"] is None
+    assert post(api, "/v1/resume")["paused"] is None
+    post(api, "/v1/pause", {"seconds": 0.001})
+    wait_for(lambda: api("GET", "/v1/status").json["paused"] is None, "the end of a short pause")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"{", b"[]", b'"an hour"', b"60", b'{"seconds": "an hour"}', b'{"seconds": 0}', b'{"seconds": -1}',
+        b'{"seconds": 1e9}', b'{"seconds": NaN}', b'{"seconds": Infinity}', b'{"seconds": [1]}',
+        b'{"second": 60}', b'{"seconds": 60, "hours": 1}',
+    ],
+)  # fmt: skip
+def test_a_pause_that_makes_no_sense_is_refused_and_does_nothing(api: Api, body: bytes) -> None:
+    api.refused(422, "invalid_request", "POST", "/v1/pause", body, **JSON)
+    assert api("GET", "/v1/status").json["paused"] is None
+
+
+def test_a_body_that_is_no_text_is_refused(api: Api) -> None:
+    api.refused(400, "invalid_request", "POST", "/v1/pause", b"\xff", **JSON)
+    api.refused(400, "invalid_request", "POST", "/v1/jobs/retry", b"[" * 100_000, **JSON)
+
+
+def test_where_nothing_was_dropped_there_is_nothing_to_do(api: Api) -> None:
+    assert api("GET", "/v1/jobs").json == {"jobs": []}
+    assert post(api, "/v1/jobs/retry", {"which": "failed"}) == {"retried": 0, "refused": 0}
+    assert post(api, "/v1/jobs/retry", {"which": "changed"}) == {"retried": 0, "refused": 0}
+    assert post(api, "/v1/jobs/undo") == {"brought_back": 0, "refused": []}
+    assert "no original was moved away" in api.refused(409, "job_refused", "POST", "/v1/jobs/last/undo")
+
+
+@pytest.mark.parametrize("call", ["retry", "undo"])
+def test_a_job_that_nobody_knows_is_refused(api: Api, call: str) -> None:
+    for number in (1, 2**63 - 1):
+        assert str(number) in api.refused(404, "no_such_job", "POST", f"/v1/jobs/{number}/{call}")
+    for nonsense in ("0", "-1", str(2**63), "9" * 400, "x", "1.5", "%00"):
+        message = api.refused(422, "invalid_request", "POST", f"/v1/jobs/{nonsense}/{call}")
+        assert message.startswith("path.number: ")
+    api.refused(405, "method_not_allowed", "GET", f"/v1/jobs/1/{call}")
+    api.refused(404, "not_found", "POST", "/v1/jobs//retry")
+
+
+@pytest.mark.parametrize(
+    "query", ["state=nonsense", "state=", "state=no_subject", "limit=0", "limit=10001", "limit=x", "limit=-1", "limit="]
+)
+def test_a_choice_of_jobs_that_makes_no_sense_is_refused(api: Api, query: str) -> None:
+    assert api.refused(422, "invalid_request", "GET", f"/v1/jobs?{query}").startswith("query.")
+
+
+@pytest.mark.parametrize("body", [None, b"{}", b'{"which": "all"}', b'{"which": null}', b'{"which": "failed", "x": 1}'])
+def test_a_retry_of_nobody_knows_what_is_refused(api: Api, body: bytes | None) -> None:
+    api.refused(422, "invalid_request", "POST", "/v1/jobs/retry", body, **JSON)
+
+
+@pytest.fixture(scope="module")
+def worked(tmp_path_factory: pytest.TempPathFactory, photographs: dict[str, Path]) -> Iterator[Api]:
+    """A daemon that has cut a photograph and moved it away, and failed with another."""
+    home = Home(tmp_path_factory.mktemp("h"))
+    done = home.root / "done"
+    done.mkdir()
+    home.configure(folder=f"settle: 100ms\nedges: plain\noriginals: move\nfinished: {done}")
+    shutil.copy(photographs["cat"], home.input / "cat.jpg")
+    (home.input / "text.png").write_text("not a picture")
+    with running(home) as process:
+        api = Api(home, process.pid)
+        wait_for(lambda: len(jobs(api)) == 2 and (done / "cat.jpg").exists(), "the photographs to be done")
+        wait_for(lambda: jobs(api)["cat.jpg"]["original"] == "moved", "the move to be recorded")
+        yield api
+
+
+def jobs(api: Api, query: str = "") -> dict[str, dict[str, Any]]:
+    return {job["path"]: job for job in api("GET", f"/v1/jobs{query}").json["jobs"]}
+
+
+def test_a_job_says_everything_of_its_photograph(worked: Api) -> None:
+    home = worked.home
+    cat, text = (jobs(worked)[name] for name in ("cat.jpg", "text.png"))
+    assert set(cat) == {
+        "id", "folder", "path", "state", "outcome", "reason", "attempts", "suspect", "size", "model", "seconds",
+        "noted_at", "started_at", "finished_at", "original", "original_at", "outputs",
+    }  # fmt: skip
+    assert (cat["state"], cat["outcome"], cat["reason"], cat["attempts"]) == ("done", "done", "", 1)
+    assert (cat["folder"], cat["outputs"]) == (str(home.input), [str(home.output / "cat.png")])
+    assert (cat["original"], cat["original_at"]) == ("moved", str(home.root / "done" / "cat.jpg"))
+    assert (cat["model"], cat["size"]) == ("u2net-int8", (home.root / "done" / "cat.jpg").stat().st_size)
+    assert cat["noted_at"] <= cat["started_at"] <= cat["finished_at"] <= time.time()
+    assert sum(cat["seconds"].values()) > 0
+    assert (text["state"], text["outcome"], text["original"], text["outputs"]) == (
+        "failed", "unsupported_format", "", [],
+    )  # fmt: skip
+    assert "text.png" in text["reason"]
+
+
+def test_jobs_are_chosen_by_state_and_limited(worked: Api) -> None:
+    assert set(jobs(worked, "?state=failed")) == {"text.png"}
+    assert set(jobs(worked, "?state=done")) == {"cat.jpg"}
+    for state in ("pending", "working", "skipped", "missing"):
+        assert jobs(worked, f"?state={state}") == {}
+    every = worked("GET", "/v1/jobs?limit=10000").json["jobs"]
+    assert worked("GET", "/v1/jobs?limit=1").json["jobs"] == every[:1]
+    assert every[0]["finished_at"] >= every[1]["finished_at"]
+
+
+def test_an_original_is_brought_back_once(worked: Api) -> None:
+    cat = jobs(worked)["cat.jpg"]
+    back = post(worked, f"/v1/jobs/{cat['id']}/undo")
+    assert (back["id"], back["state"], back["original"], back["original_at"]) == (cat["id"], "done", "", "")
+    assert (worked.home.input / "cat.jpg").is_file()
+    assert "was not moved away" in worked.refused(409, "job_refused", "POST", f"/v1/jobs/{cat['id']}/undo")
+
+
+def test_a_photograph_in_hand_is_not_done_twice_and_goes_on_after_the_pause(worked: Api) -> None:
+    cat = jobs(worked)["cat.jpg"]["id"]
+    post(worked, "/v1/pause")
+    try:
+        assert post(worked, f"/v1/jobs/{cat}/retry")["state"] == "pending"
+        assert post(worked, f"/v1/jobs/{cat}/retry")["state"] == "pending"
+        assert worked("GET", "/v1/status").json["folders"][0]["pending"] == 1
+        assert not (worked.home.root / "done" / "cat.jpg").exists()
+    finally:
+        post(worked, "/v1/resume")
+    wait_for(lambda: jobs(worked)["cat.jpg"]["original"] == "moved", "the photograph to be done again")
+    assert {path.name for path in worked.home.output.iterdir()} == {"cat.png"}
+
+
+def test_a_place_that_is_taken_is_a_conflict_and_nothing_is_overwritten(worked: Api) -> None:
+    cat, place = jobs(worked)["cat.jpg"]["id"], worked.home.input / "cat.jpg"
+    place.mkdir()
+    for call in (f"/v1/jobs/{cat}/undo", f"/v1/jobs/{cat}/retry", "/v1/jobs/last/undo"):
+        assert "exists already" in worked.refused(409, "target_exists", "POST", call)
+    told = post(worked, "/v1/jobs/undo")
+    assert told["brought_back"] == 0
+    (refused,) = told["refused"]
+    assert "exists already" in refused
+    place.rmdir()
+    assert post(worked, "/v1/jobs/last/undo")["id"] == cat
+    assert post(worked, f"/v1/jobs/{cat}/retry")["state"] == "pending"
+    wait_for(lambda: jobs(worked)["cat.jpg"]["original"] == "moved", "the photograph to be done again")
+
+
+def test_what_is_no_longer_there_is_refused(worked: Api) -> None:
+    text = jobs(worked)["text.png"]["id"]
+    (worked.home.input / "text.png").rename(worked.home.root / "text.png")
+    assert "no longer there" in worked.refused(409, "job_refused", "POST", f"/v1/jobs/{text}/retry")
+    assert post(worked, "/v1/jobs/retry", {"which": "failed"}) == {"retried": 0, "refused": 1}
+    (worked.home.root / "done" / "cat.jpg").rename(worked.home.root / "cat.jpg")
+    assert "no longer there" in worked.refused(409, "job_refused", "POST", "/v1/jobs/last/undo")
+    (worked.home.root / "cat.jpg").rename(worked.home.root / "done" / "cat.jpg")
+    assert post(worked, "/v1/jobs/undo") == {"brought_back": 1, "refused": []}
+
+
+def test_where_the_ledger_cannot_be_opened_every_call_about_jobs_says_so() -> None:
+    class WithoutLedger:
+        max_pixels = 10
+
+        @property
+        def folders(self) -> NoReturn:
+            raise LedgerError("the ledger cannot be opened yet", "see why with: alphadrop status")
+
+        ledger = folders
+
+        def pause(self, seconds: float | None) -> NoReturn:
+            raise LedgerError("the ledger cannot be opened yet", "see why with: alphadrop status")
+
+        def resume(self) -> NoReturn:
+            self.pause(None)
+
+    calls: list[tuple[str, str, object]] = [
+        ("POST", "/v1/pause", None), ("POST", "/v1/resume", None), ("GET", "/v1/jobs", None),
+        ("POST", "/v1/jobs/retry", {"which": "failed"}), ("POST", "/v1/jobs/undo", None),
+        ("POST", "/v1/jobs/last/undo", None), ("POST", "/v1/jobs/1/retry", None), ("POST", "/v1/jobs/1/undo", None),
+    ]  # fmt: skip
+    for method, path, body in calls:
+        answer = ask(WithoutLedger(), method, path, body)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (503, "ledger"), path
+        assert "alphadrop status" in answer.json()["error"]["hint"]
+
+
+def ask(daemon: object, method: str, path: str, body: object = None) -> httpx.Response:
+    """Make a call to the application itself, without a process."""
+
+    async def ask() -> httpx.Response:
+        transport = httpx.ASGITransport(make_app(daemon), raise_app_exceptions=False)  # type: ignore[arg-type]
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+            return await client.request(method, path, json=body)
+
+    return asyncio.run(ask())
 
 
 def test_many_at_once_are_all_answered(api: Api, astronaut: NDArray[np.uint8]) -> None:
@@ -257,12 +482,7 @@ def test_what_nobody_foresaw_is_told_in_the_same_words() -> None:
         def status(self) -> NoReturn:
             raise ZeroDivisionError("somewhere")
 
-    async def ask() -> httpx.Response:
-        transport = httpx.ASGITransport(make_app(Broken()), raise_app_exceptions=False)  # type: ignore[arg-type]
-        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
-            return await client.get("/v1/status")
-
-    answer = asyncio.run(ask())
+    answer = ask(Broken(), "GET", "/v1/status")
     assert answer.status_code == 500
     assert answer.json()["error"]["code"] == "internal"
     assert "ZeroDivisionError" in answer.json()["error"]["message"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -113,7 +114,7 @@ def test_a_signal_during_the_network_lets_the_photograph_be_finished(home: Home,
 _NEVER_ENDING = """
 import sys, threading
 from alphadrop.engine import segmenter
-segmenter.OnnxSegmenter.saliency = lambda self, view: threading.Event().wait()
+segmenter.OnnxSegmenter.saliency = lambda *_: threading.Event().wait()
 from alphadrop.cli import main
 sys.exit(main())
 """
@@ -152,8 +153,41 @@ def test_a_file_that_takes_longer_than_the_grace_is_put_back_and_the_end_is_in_o
     assert os.listdir(home.output) == []
     assert sorted(os.listdir(home.run)) == ["daemon.lock"]
     ledger = Ledger(home.root / "data" / "ledger.sqlite")
-    assert ledger.recover() == 1
+    assert [str(row.path) for row in ledger.recover()] == ["a.jpg"]
     ledger.close()
+
+
+_LONG_AND_CANCELLABLE = """
+import sys, threading
+from alphadrop.engine import segmenter
+from alphadrop.service import lifecycle
+def saliency(self, view, cancellation=None):
+    ended = threading.Event()
+    with cancellation.stopping_by(ended.set):
+        ended.wait()
+        cancellation.check()
+segmenter.OnnxSegmenter.saliency = saliency
+lifecycle._GRACE = 0.2
+from alphadrop.cli import main
+sys.exit(main())
+"""
+
+
+def test_a_run_of_the_network_that_takes_longer_than_the_grace_is_broken_off_and_the_file_put_back(
+    home: Home, photographs: dict[str, Path]
+) -> None:
+    with begun(home, sys.executable, "-c", _LONG_AND_CANCELLABLE) as process:
+        wait_for(lambda: status(home).get("state") == "ready", "the daemon")
+        shutil.copy(photographs["cat"], home.input / "a.jpg")
+        wait_for(lambda: counts(home)["working"] == 1, "the work to begin")
+        process.terminate()
+        assert process.wait(timeout=PATIENCE) == 0
+    assert "took too long" not in log_of(home)
+    ledger = Ledger(home.root / "data" / "ledger.sqlite")
+    (row,) = ledger.rows()
+    ledger.close()
+    assert (row.state, row.attempts, row.suspect) == ("pending", 0, False)
+    assert os.listdir(home.output) == []
 
 
 def test_a_signal_after_a_request_to_stop_is_the_first_and_forces_nothing(
@@ -243,13 +277,14 @@ def test_a_signal_while_it_waits_for_a_model_ends_it_at_once(home: Home) -> None
         assert process.wait(timeout=PATIENCE) == 0
 
 
-def test_a_ledger_that_cannot_be_used_is_said_and_leaves_no_socket(home: Home) -> None:
+def test_a_ledger_of_a_newer_version_is_refused_and_leaves_no_socket(home: Home) -> None:
     (home.root / "data").mkdir()
-    (home.root / "data" / "ledger.sqlite").write_bytes(b"this is no database at all" * 100)
+    with sqlite3.connect(home.root / "data" / "ledger.sqlite") as newer:
+        newer.execute("PRAGMA user_version = 99")
     told = home.alphadrop("run")
     assert told.returncode == 1
-    assert "the ledger cannot be opened" in told.stderr
-    assert "move the file away" in told.stderr
+    assert "written by a newer Alphadrop" in told.stderr
+    assert "update Alphadrop" in told.stderr
     assert not socket_file(home.run).exists()
 
 

@@ -18,7 +18,12 @@ __all__ = ["COMMANDS", "main"]
 COMMANDS = {
     "run": ("daemon", "watch the hot folders, in the foreground"),
     "status": ("daemon", "say how the daemon and its folders are"),
+    "pause": ("daemon", "let the hot folders rest, for a while or until resumed"),
+    "resume": ("daemon", "let the hot folders go on"),
     "stop": ("daemon", "let the daemon finish the file at work, and end it"),
+    "jobs": ("jobs", "list the photographs of the hot folders and what became of them"),
+    "retry": ("jobs", "cut photographs of the hot folders again"),
+    "undo": ("jobs", "bring originals back that were moved away"),
     "cut": ("cut", "cut out the photographs named here"),
     "models": ("models", "list, fetch, check and quantize networks"),
     "config": ("config", "make, check and show the configuration"),

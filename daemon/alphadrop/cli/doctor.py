@@ -111,14 +111,21 @@ def _model(settings: Settings) -> _Finding:
 
 def _folders(settings: Settings) -> Iterator[_Finding]:
     for folder in settings.folders:
-        for path, need, verb in ((folder.input, os.R_OK, "read"), (folder.output, os.W_OK, "written to")):
-            name = printable(path)
-            if not path.is_dir():
-                yield _Finding("folder", "wrong", f"{name} is not there", "make it, or mount its disk")
-            elif not os.access(path, need | os.X_OK):
-                yield _Finding("folder", "wrong", f"{name} cannot be {verb}", "give yourself permission")
-            else:
-                yield _space(path) if need == os.W_OK else _Finding("folder", "ok", name)
+        takes_away = folder.originals != "keep" or folder.failed is not None
+        yield _folder(folder.input, os.R_OK | (os.W_OK if takes_away else 0))
+        for path in dict.fromkeys(folder.set_apart):
+            found = _folder(path, os.W_OK)
+            yield _space(path) if found.verdict == "ok" else found
+
+
+def _folder(path: Path, need: int) -> _Finding:
+    name = printable(path)
+    if not path.is_dir():
+        return _Finding("folder", "wrong", f"{name} is not there", "make it, or mount its disk")
+    for kind, verb in ((os.R_OK, "read"), (os.W_OK, "written to")):
+        if need & kind and not os.access(path, kind | os.X_OK):
+            return _Finding("folder", "wrong", f"{name} cannot be {verb}", "give yourself permission")
+    return _Finding("folder", "ok", name)
 
 
 def _space(path: Path) -> _Finding:
@@ -154,7 +161,10 @@ def _daemon() -> _Finding:
         return _Finding("daemon", "note", "not running", error.hint)
     except AlphadropError as error:
         return _Finding("daemon", "wrong", error.message, error.hint)
-    return _Finding("daemon", "ok", f"process {status['pid']}, {status['state']}, version {status['version']}")
+    told = f"process {status['pid']}, {status['state']}, version {status['version']}"
+    if status["paused"] is not None:
+        return _Finding("daemon", "note", f"{told}, paused", "go on: alphadrop resume")
+    return _Finding("daemon", "ok", told)
 
 
 def _heic() -> _Finding:

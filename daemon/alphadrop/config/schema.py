@@ -39,6 +39,7 @@ from alphadrop.engine.options import (
     PNG_EFFORTS,
     PRESETS,
     PROVIDERS,
+    QUIETS,
     Canvas,
     CutOptions,
 )
@@ -61,7 +62,7 @@ _OWN_MODEL: Mapping[str, Any] = {
 }
 
 CANVAS: Table = {"size": size, "aspect": aspect, "align": choice(ALIGNMENTS)}
-LIMITS: Table = {"pixels": number(1, 1000)}
+LIMITS: Table = {"pixels": number(1, 1000), "in_flight": number(1, 10_000)}
 LOG: Table = {"level": choice(LOG_LEVELS)}
 MODEL: Table = {
     "name": text,
@@ -91,8 +92,11 @@ FOLDER: Table = {
     "name": template,
     "if_exists": choice(IF_EXISTS),
     "originals": choice(ORIGINALS),
+    "finished": path,
+    "failed": path,
     "settle": duration(0, 3600),
     "rescan": duration(1, 86_400),
+    "poll": boolean,
     "include": patterns,
     "exclude": patterns,
 }
@@ -102,8 +106,10 @@ TOP: Table = {
     "models": items,
     "threads": whole(0, 1024),
     "provider": choice(PROVIDERS),
+    "quiet": choice(QUIETS),
     "limits": lambda node, reading: _section(node, LIMITS, reading, "`limits`"),
     "keep_gps": boolean,
+    "history": duration(3600, 3650 * 86_400),
     "log": lambda node, reading: _section(node, LOG, reading, "`log`"),
 }
 SECTIONS: dict[str, Table] = {
@@ -117,6 +123,8 @@ SECTIONS: dict[str, Table] = {
 """Every table by its name in messages."""
 
 _CUT_KEYS = {field.name for field in fields(CutOptions)} - {"keep_gps"}
+_LIMIT_FIELDS = {"pixels": "megapixels", "in_flight": "in_flight_megapixels"}
+_TOP_KEYS = ("model", "threads", "provider", "quiet", "keep_gps", "history")
 _FOLDER_KEYS = {field.name for field in fields(FolderSettings)} - {"cut"}
 
 
@@ -179,6 +187,7 @@ def folder(node: yaml.Node, above: Settings, known: Collection[str], reading: Re
         asked["canvas"] = _canvas(base.canvas, asked["canvas"], reading)
     cut = _agreed(lambda **some: replace(base, **some), asked, part, reading)
     known_model(part, known, reading)
+    _originals(part, reading)
     _look(part, cut, reading)
     if "input" not in values or "output" not in values:
         return None
@@ -196,11 +205,8 @@ def known_model(part: Section, known: Collection[str], reading: Reading) -> None
 
 def settings(part: Section, reading: Reading, own: Sequence[ModelSpec]) -> Settings:
     """Return what the top of the file says; its folders are still to come."""
-    chosen: dict[str, Any] = {
-        key: part.values[key] for key in ("model", "threads", "provider", "keep_gps") if key in part.values
-    }
-    if "pixels" in (limits := _values(part, "limits")):
-        chosen["limits"] = Limits(megapixels=limits["pixels"])
+    chosen: dict[str, Any] = {key: part.values[key] for key in _TOP_KEYS if key in part.values}
+    chosen["limits"] = Limits(**{_LIMIT_FIELDS[key]: value for key, value in _values(part, "limits").items()})
     if "level" in (log := _values(part, "log")):
         chosen["log_level"] = log["level"]
     return Settings(file=reading.file, models=tuple(own), **chosen)
@@ -269,9 +275,18 @@ def _fits_a_preset(key: str, value: object) -> bool:
     return False
 
 
+def _originals(part: Section, reading: Reading) -> None:
+    """Write down a folder for originals that is missing where they are moved, or given where they are not."""
+    moved = part.values.get("originals") == "move"
+    if moved and "finished" not in part.lines:
+        reading.problem(part.line_of("originals"), "`originals: move` needs `finished`", "say where they go")
+    if not moved and "finished" in part.values:
+        reading.warn(part.line_of("finished"), "`finished` does nothing without `originals: move`")
+
+
 def _look(part: Section, cut: CutOptions, reading: Reading) -> None:
     """Warn of folders and pictures that are not there."""
-    for key in ("input", "output"):
+    for key in ("input", "output", "finished", "failed"):
         where = part.values.get(key)
         if where is not None and not os.path.isdir(where):
             why = "this is not a folder" if os.path.exists(where) else "there is no such folder (yet)"

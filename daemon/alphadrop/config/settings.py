@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from alphadrop.engine.models import ModelSpec
-from alphadrop.engine.options import Provider
+from alphadrop.engine.options import Provider, Quiet
 from alphadrop.hotfolder.settings import FolderSettings
 
 __all__ = ["LOG_LEVELS", "Limits", "LogLevel", "Settings"]
@@ -19,15 +19,22 @@ LOG_LEVELS: tuple[LogLevel, ...] = get_args(LogLevel)
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much one photograph may ask for."""
+    """How much photographs may ask for: one alone, and all that are worked on at once."""
 
     megapixels: float = 200.0
     """A photograph of more is refused by its header; `pixels` in the file."""
+    in_flight_megapixels: float = 40.0
+    """Worked on at once; a larger photograph is done alone. `in_flight` in the file."""
 
     @property
     def pixels(self) -> int:
-        """The same limit in pixels."""
+        """The limit of one photograph in pixels."""
         return round(self.megapixels * 1_000_000)
+
+    @property
+    def in_flight_pixels(self) -> int:
+        """The limit of all that are worked on at once in pixels."""
+        return round(self.in_flight_megapixels * 1_000_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +51,12 @@ class Settings:
     threads: int = 0
     """For one run of the network; 0 means one for each CPU."""
     provider: Provider = "cpu"
+    quiet: Quiet = "auto"
+    """When work on hot folders keeps to one processor and one photograph at a time."""
     limits: Limits = field(default_factory=Limits)
     keep_gps: bool = False
+    history: float = 90 * 86_400.0
+    """Seconds for which the record of a photograph is kept that is gone from its folder."""
     log_level: LogLevel = "info"
     warnings: tuple[str, ...] = field(default=(), compare=False)
     """What does not stop the daemon and should be known, such as a folder that is not there; each with file:line."""

@@ -10,7 +10,7 @@ import math
 import os
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import yaml
@@ -40,8 +40,8 @@ _LONGEST_TEXT = 4096
 _STANDARD_TAG = "tag:yaml.org,2002:"
 _READ_AS = {"int": "a number", "float": "a number", "bool": "a yes or no", "timestamp": "a date"}
 _TRUTH = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
-_SECONDS = {"": 1.0, "s": 1.0, "ms": 0.001, "m": 60.0, "h": 3600.0}
-_DURATION = re.compile(r"([0-9.]+(?:e[-+]?[0-9]+)?) ?(ms|s|m|h|)")
+_SECONDS = {"": 1.0, "s": 1.0, "ms": 0.001, "m": 60.0, "h": 3600.0, "d": 86_400.0}
+_DURATION = re.compile(r"([0-9.]+(?:e[-+]?[0-9]+)?) ?(ms|s|m|h|d|)")
 _NUMBER = re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[-+]?[0-9]+)?", re.IGNORECASE)
 _WHOLE = re.compile(r"[-+]?[0-9]{1,9}")
 _VARIABLE = re.compile(r"\$(?:(\$)|\{(\w+)\}|([A-Za-z_]\w*))")
@@ -110,7 +110,7 @@ def number(low: float | None = None, high: float | None = None) -> Reader:
 
 
 def duration(low: float, high: float) -> Reader:
-    """Return a reader of seconds: `2`, `2s`, `500ms`, `1m`."""
+    """Return a reader of seconds: `2`, `2s`, `500ms`, `1m`, `90d`."""
 
     def read(node: yaml.Node, _reading: Reading) -> float:
         value = _scalar(node)
@@ -120,8 +120,8 @@ def duration(low: float, high: float) -> Reader:
         except ValueError:
             seconds = math.nan
         if math.isnan(seconds):
-            raise BadOptions(f"{quoted(value)} is not a duration", "write seconds, or 2s, 500ms, 1m")
-        _within(seconds, low, high, value, " seconds")
+            raise BadOptions(f"{quoted(value)} is not a duration", "write seconds, or 500ms, 2s, 1m, 1h, 90d")
+        _within(seconds, low, high, value, _span)
         return seconds
 
     return read
@@ -223,10 +223,23 @@ def _in_quotes(node: yaml.Node) -> bool:
     return isinstance(node, yaml.ScalarNode) and bool(node.style)
 
 
-def _within(value: float, low: float | None, high: float | None, written: str, unit: str = "") -> None:
+def _within(
+    value: float,
+    low: float | None,
+    high: float | None,
+    written: str,
+    shown: Callable[[float], str] = "{:g}".format,
+) -> None:
     if (low is not None and value < low) or (high is not None and value > high):
-        limits = f"at least {low:g}" if high is None else f"{low or 0:g} to {high:g}"
-        raise BadOptions(f"it is {limits}{unit}, not {quoted(written)}")
+        least = shown(low or 0)
+        limits = f"at least {least}" if high is None else f"{least} to {shown(high)}"
+        raise BadOptions(f"it is {limits}, not {quoted(written)}")
+
+
+def _span(seconds: float) -> str:
+    """Return seconds in the largest unit that they fill."""
+    unit = next((unit for unit in ("d", "h", "m") if seconds >= _SECONDS[unit]), "s")
+    return f"{seconds / _SECONDS[unit]:g}{unit}"
 
 
 def _expanded(written: str, reading: Reading) -> str:

@@ -27,8 +27,10 @@ def as_yaml(settings: Settings) -> str:
         "model": settings.model,
         "threads": settings.threads,
         "provider": settings.provider,
-        "limits": {"pixels": settings.limits.megapixels},
+        "quiet": settings.quiet,
+        "limits": {"pixels": settings.limits.megapixels, "in_flight": settings.limits.in_flight_megapixels},
         "keep_gps": settings.keep_gps,
+        "history": settings.history,
         "log": {"level": settings.log_level},
         "folders": [_folder(folder) for folder in settings.folders],
         "models": [_model(model) for model in settings.models],
@@ -88,6 +90,7 @@ def _scalar(text: str) -> str:
 
 
 def _folder(folder: FolderSettings) -> dict[str, Any]:
+    places = {"finished": folder.finished, "failed": folder.failed}
     return {
         "input": _literal(folder.input),
         "output": _literal(folder.output),
@@ -105,8 +108,10 @@ def _folder(folder: FolderSettings) -> dict[str, Any]:
         "name": folder.name,
         "if_exists": folder.if_exists,
         "originals": folder.originals,
+        **{key: _literal(place) for key, place in places.items() if place is not None},
         "settle": folder.settle,
         "rescan": folder.rescan,
+        "poll": folder.poll,
         "include": list(folder.include),
         "exclude": list(folder.exclude),
     }

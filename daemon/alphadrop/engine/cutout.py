@@ -13,7 +13,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -25,6 +25,7 @@ from PIL import Image
 
 from alphadrop import atomic
 from alphadrop.engine import checksums, models
+from alphadrop.engine.cancellation import Cancellation
 from alphadrop.engine.compose import cutout_picture, enlargement, mask_picture
 from alphadrop.engine.cpus import usable_cpus
 from alphadrop.engine.encode import encode
@@ -44,12 +45,35 @@ from alphadrop.engine.segmenter import OnnxSegmenter, Segmenter
 from alphadrop.engine.subject import has_subject
 from alphadrop.errors import BadOptions, NoSubject, printable, reading_failed
 
-__all__ = ["DEFAULT_MODEL", "Cut", "CutReport", "Engine", "cut_file", "cut_out", "options_from", "write_cut"]
+__all__ = [
+    "DEFAULT_MODEL",
+    "Cut",
+    "CutReport",
+    "Engine",
+    "EngineRecipe",
+    "Look",
+    "cut_file",
+    "cut_out",
+    "options_from",
+    "write_cut",
+]
 
 DEFAULT_MODEL = "u2net-int8"
 _LOADED_AT_MOST = 2
 
 Outcome = Literal["done", "no_subject"]
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """A photograph and what a network saw in it."""
+
+    photo: Photo
+    saliency: NDArray[np.float32]
+    """Shape (S, S), 0..1."""
+    model: str
+    seconds: Mapping[str, float]
+    """Wall time of each stage."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +107,17 @@ class CutReport:
     """Wall time of each stage."""
 
 
+@dataclass(frozen=True, slots=True)
+class EngineRecipe:
+    """What an engine is made of; another process can make one that does the same."""
+
+    model: str = DEFAULT_MODEL
+    own_models: tuple[ModelSpec, ...] = ()
+    threads: int = 0
+    provider: Provider = "cpu"
+    max_pixels: int = DEFAULT_MAX_PIXELS
+
+
 class Engine:
     """Loaded networks and the way through them; safe to use from several threads."""
 
@@ -94,7 +129,7 @@ class Engine:
         threads: int = 0,
         provider: Provider = "cpu",
         max_pixels: int = DEFAULT_MAX_PIXELS,
-        load: Callable[[ModelSpec], Segmenter] | None = None,
+        load: Callable[[ModelSpec, int], Segmenter] | None = None,
     ) -> None:
         """Make an engine; nothing is loaded until it is needed or `warm` is called.
 
@@ -104,37 +139,62 @@ class Engine:
             threads: for one run and one encode; 0 means one for each CPU this process may use.
             provider: the execution provider of onnxruntime.
             max_pixels: refuse larger photographs.
-            load: how a network is made from its row; by default with onnxruntime.
+            load: how a network is made from its row for a number of threads; by default with onnxruntime.
         """
+        self.recipe = EngineRecipe(model, tuple(own_models), threads, provider, max_pixels)
         self.model = model
         self.threads = threads or usable_cpus()
         self.max_pixels = max_pixels
         self._known = models.registry(own_models)
         self._provider: Provider = provider
         self._load = load or self._load_with_onnxruntime
-        self._loaded: OrderedDict[str, Segmenter] = OrderedDict()
+        self._loaded: OrderedDict[str, tuple[int, Segmenter]] = OrderedDict()
         self._lock = threading.Lock()
+        self._loading = threading.Lock()
 
-    def warm(self, model: str | None = None) -> Segmenter:
+    @classmethod
+    def of(cls, recipe: EngineRecipe) -> Engine:
+        """Make an engine from its recipe."""
+        return cls(
+            recipe.model,
+            own_models=recipe.own_models,
+            threads=recipe.threads,
+            provider=recipe.provider,
+            max_pixels=recipe.max_pixels,
+        )
+
+    def warm(self, model: str | None = None, threads: int | None = None) -> Segmenter:
         """Return a network, loading it where it is not loaded yet; the least used of many is let go.
+
+        Args:
+            model: the registry's name; None for the engine's own.
+            threads: for one run, one network being kept of each model; None for however many it has, and for the
+                engine's own number where it has to be loaded.
 
         Raises:
             ModelError: unknown, missing, damaged, or its provider is not to be had.
         """
         name = model or self.model
-        with self._lock:
-            if name not in self._loaded:
-                self._loaded[name] = self._load(models.find_spec(name, self._known))
+        with self._loading:  # a lock of its own: whoever asks what is loaded need not wait
+            with self._lock:
+                count, segmenter = self._loaded.get(name, (0, None))
+                if segmenter is not None and threads in (None, count):
+                    self._loaded.move_to_end(name)
+                    return segmenter
+                self._loaded.pop(name, None)  # before the other one takes its memory
+            count = threads or self.threads
+            segmenter = self._load(models.find_spec(name, self._known), count)
+            with self._lock:
+                self._loaded[name] = count, segmenter
                 while len(self._loaded) > _LOADED_AT_MOST:
                     self._loaded.popitem(last=False)
-            self._loaded.move_to_end(name)
-            return self._loaded[name]
+            return segmenter
 
     @property
     def loaded(self) -> Mapping[str, str]:
         """The models in memory and the device each runs on."""
         with self._lock:
-            return {name: segmenter.device for name, segmenter in self._loaded.items()}
+            return {name: segmenter.device for name, (_, segmenter) in self._loaded.items()}
 
     def cut(self, stream: BinaryIO, name: str, options: CutOptions, *, model: str | None = None) -> Cut:
         """Decode a photograph and find its matte.
@@ -155,35 +215,77 @@ class Engine:
 
     def cut_photo(self, photo: Photo, options: CutOptions, *, model: str | None = None, decoding: float = 0) -> Cut:
         """Find the matte of a photograph that is already decoded; see `cut`."""
-        segmenter = self.warm(model)
+        return self.find_matte(self.look(photo, model=model), options, decoding=decoding)
+
+    def look(
+        self,
+        photo: Photo,
+        *,
+        model: str | None = None,
+        threads: int | None = None,
+        turn: AbstractContextManager[None] | None = None,
+        cancellation: Cancellation | None = None,
+    ) -> Look:
+        """Let a network look at a photograph.
+
+        Args:
+            photo: decoded.
+            model: the registry's name of a model; None for the engine's own.
+            threads: for the run of the network, as for `warm`.
+            turn: entered while the network runs.
+            cancellation: by which another thread may end the run.
+
+        Raises:
+            ModelError: the model cannot be used.
+            Cancelled: it was ended.
+        """
+        segmenter = self.warm(model, threads)
         clock = _Clock()
         view = photo.view(segmenter.spec.input_size)
         prepared = clock.lap()
-        saliency = segmenter.saliency(view)
-        inferred = clock.lap()
+        with turn or nullcontext():
+            clock.lap()
+            saliency = segmenter.saliency(view, cancellation)
+        return Look(photo, saliency, segmenter.spec.name, {"prepare": prepared, "network": clock.lap()})
+
+    def find_matte(self, look: Look, options: CutOptions, *, decoding: float = 0) -> Cut:
+        """Turn what the network saw into the alpha matte of the photograph."""
+        clock = _Clock()
+        photo, saliency = look.photo, look.saliency
         subject = has_subject(saliency)
         width, height = photo.size
         matte = alpha_matte(saliency, photo.image, options.edges) if subject else np.zeros((height, width), np.uint8)
         alpha = matte if photo.alpha is None else _multiplied(matte, np.asarray(photo.alpha))
-        seconds = {"decode": decoding, "prepare": prepared, "network": inferred, "matte": clock.lap()}
-        return Cut(photo, matte, alpha, subject, segmenter.spec.name, seconds)
+        seconds = {"decode": decoding, **look.seconds, "matte": clock.lap()}
+        return Cut(photo, matte, alpha, subject, look.model, seconds)
 
-    def draw(self, cut: Cut, options: CutOptions) -> list[bytes]:
-        """Return the encoded cut-out in pieces."""
+    def draw(
+        self, cut: Cut, options: CutOptions, *, xmp: bytes | None = None, threads: int | None = None
+    ) -> list[bytes]:
+        """Return the encoded cut-out in pieces, with an XMP packet where one is given."""
+        threads = threads or self.threads
         with _naming(cut.photo.name):
-            picture = cutout_picture(cut.photo, cut.alpha, options)
-            return encode(picture, options.format, png=options.png, quality=options.quality, threads=self.threads)
+            picture = replace(cutout_picture(cut.photo, cut.alpha, options), xmp=xmp)
+            return encode(picture, options.format, png=options.png, quality=options.quality, threads=threads)
 
-    def draw_mask(self, cut: Cut, options: CutOptions, format: Format = "png") -> list[bytes]:
+    def draw_mask(
+        self,
+        cut: Cut,
+        options: CutOptions,
+        format: Format = "png",
+        *,
+        xmp: bytes | None = None,
+        threads: int | None = None,
+    ) -> list[bytes]:
         """Return the encoded matte in pieces: a grey picture, framed like the cut-out, lossless but for JPEG."""
         with _naming(cut.photo.name):
-            picture = mask_picture(cut.photo, cut.alpha, options)
-            return encode(picture, format, png=options.png, quality=100, threads=self.threads)
+            picture = replace(mask_picture(cut.photo, cut.alpha, options), xmp=xmp)
+            return encode(picture, format, png=options.png, quality=100, threads=threads or self.threads)
 
-    def _load_with_onnxruntime(self, spec: ModelSpec) -> Segmenter:
+    def _load_with_onnxruntime(self, spec: ModelSpec, threads: int) -> Segmenter:
         path = models.locate(spec)
         checksums.verify(spec, path)
-        return OnnxSegmenter(spec, path, threads=self.threads, provider=self._provider)
+        return OnnxSegmenter(spec, path, threads=threads, provider=self._provider)
 
 
 def cut_out(

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from isal import isal_zlib
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, TiffImagePlugin, TiffTags
+from PIL import ExifTags, Image, PngImagePlugin, TiffImagePlugin, TiffTags
 
 from alphadrop import __version__
 from alphadrop.engine.options import Format, PngEffort
@@ -36,7 +36,11 @@ _ZLIB_HEADER = b"\x78\x01"
 _LAST_BLOCK = b"\x03\x00"
 _ADLER_BASE = 65521
 _TIFF_DEFLATE = 8
+_TIFF_XMP = 700
 _UNASSOCIATED_ALPHA = 2
+_PNG_XMP = b"XML:com.adobe.xmp"
+_PLAIN_TEXT = b"\x00\x00\x00\x00\x00"
+"""Between keyword and text of an iTXt chunk: not compressed, of no language, the keyword not translated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +53,8 @@ class Picture:
     dpi: tuple[float, float] | None = None
     exif: bytes | None = None
     """Starts with the TIFF header."""
+    xmp: bytes | None = None
+    """An XMP packet, UTF-8; a JPEG holds 65,504 bytes of it at most."""
 
     @property
     def size(self) -> tuple[int, int]:
@@ -80,9 +86,20 @@ def encode(
     if format == "tiff":
         return _tiff(picture, threads)
     image = Image.fromarray(picture.pixels if picture.pixels.shape[2] > 1 else picture.pixels[..., 0])
+    options = _pillow_options(picture, format, quality)
+    try:
+        return [_saved(image, format, options)]
+    except OSError:
+        if not options.get("optimize"):
+            raise
+        # Pillow guesses how much room an optimised file takes, and of noise guesses too little; others need no guess.
+        return [_saved(image, format, options | {"optimize": False})]
+
+
+def _saved(image: Image.Image, format: Format, options: dict[str, Any]) -> bytes:
     stream = io.BytesIO()
-    image.save(stream, _PILLOW_NAMES[format], **_pillow_options(picture, format, quality))
-    return [stream.getvalue()]
+    image.save(stream, _PILLOW_NAMES[format], **options)
+    return stream.getvalue()
 
 
 _PILLOW_NAMES: dict[Format, str] = {"png": "PNG", "webp": "WEBP", "jpeg": "JPEG"}
@@ -99,6 +116,11 @@ def _pillow_options(picture: Picture, format: Format, quality: int) -> dict[str,
         options["exif"] = b"Exif\x00\x00" + picture.exif
     if picture.dpi and format != "webp":
         options["dpi"] = picture.dpi
+    if picture.xmp and format == "png":
+        options["pnginfo"] = PngImagePlugin.PngInfo()
+        options["pnginfo"].add_itxt(_PNG_XMP, picture.xmp)
+    elif picture.xmp:
+        options["xmp"] = picture.xmp
     match format:
         case "webp":
             options |= {"quality": quality, "lossless": quality == 100, "exact": True, "method": 4}
@@ -119,6 +141,8 @@ def _png(picture: Picture, threads: int) -> Iterator[bytes]:
     yield _chunk(b"tEXt", b"Software\x00Alphadrop " + __version__.encode("ascii"))
     if picture.exif:
         yield _chunk(b"eXIf", picture.exif)
+    if picture.xmp:
+        yield _chunk(b"iTXt", _PNG_XMP + _PLAIN_TEXT + picture.xmp)
     tops = range(0, height, _STRIP_ROWS)
     checksum = 1
     with ThreadPoolExecutor(max_workers=max(1, threads)) as workers:
@@ -198,6 +222,8 @@ def _tiff_head(picture: Picture, lengths: list[int]) -> bytes:
         directory[ExifTags.Base.XResolution], directory[ExifTags.Base.YResolution] = picture.dpi
     if picture.icc:
         directory[ExifTags.Base.InterColorProfile] = picture.icc
+    if picture.xmp:
+        directory[_TIFF_XMP] = picture.xmp
     for tag, values in (
         (ExifTags.Base.StripOffsets, [sum(lengths[:before]) for before in range(len(lengths))]),
         (ExifTags.Base.StripByteCounts, lengths),

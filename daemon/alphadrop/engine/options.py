@@ -18,6 +18,7 @@ __all__ = [
     "PNG_EFFORTS",
     "PRESETS",
     "PROVIDERS",
+    "QUIETS",
     "SUFFIXES",
     "Alignment",
     "Background",
@@ -28,6 +29,7 @@ __all__ = [
     "Format",
     "PngEffort",
     "Provider",
+    "Quiet",
     "format_of",
     "from_preset",
     "parse_aspect",
@@ -42,6 +44,8 @@ Crop = Literal["none", "subject"]
 PngEffort = Literal["fast", "small"]
 Provider = Literal["cpu", "cuda", "directml", "coreml", "openvino"]
 """What onnxruntime runs a network on."""
+Quiet = Literal["never", "battery", "auto", "always"]
+"""When work on hot folders holds back: `auto` is on battery, and while other programs keep the processors busy."""
 Alignment = Literal["centre", "top", "bottom", "left", "right"]
 Background = tuple[int, int, int] | Path | None
 """An sRGB colour, the path of a picture, or None for transparent."""
@@ -50,6 +54,7 @@ FORMATS: tuple[Format, ...] = get_args(Format)
 EDGES: tuple[Edges, ...] = get_args(Edges)
 CROPS: tuple[Crop, ...] = get_args(Crop)
 PROVIDERS: tuple[Provider, ...] = get_args(Provider)
+QUIETS: tuple[Quiet, ...] = get_args(Quiet)
 PNG_EFFORTS: tuple[PngEffort, ...] = get_args(PngEffort)
 ALIGNMENTS: tuple[Alignment, ...] = get_args(Alignment)
 

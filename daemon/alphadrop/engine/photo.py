@@ -6,12 +6,15 @@ decoder can fail into an error that names the file.
 
 from __future__ import annotations
 
+import errno
 import io
 import logging
 import math
 import struct
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import BinaryIO, cast
 
@@ -19,9 +22,25 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
 
-from alphadrop.errors import AlphadropError, DamagedPhoto, EmptyPhoto, PhotoTooLarge, UnsupportedFormat
+from alphadrop.errors import (
+    AlphadropError,
+    DamagedPhoto,
+    EmptyPhoto,
+    PhotoTooLarge,
+    UnsupportedFormat,
+    reading_failed,
+)
 
-__all__ = ["DEFAULT_MAX_PIXELS", "SUFFIXES", "Photo", "decode", "from_image", "own_pillow_limits", "to_srgb"]
+__all__ = [
+    "DEFAULT_MAX_PIXELS",
+    "SUFFIXES",
+    "Photo",
+    "count_pixels",
+    "decode",
+    "from_image",
+    "own_pillow_limits",
+    "to_srgb",
+]
 
 DEFAULT_MAX_PIXELS = 200_000_000
 SUFFIXES = frozenset(".jpg .jpeg .jpe .jfif .mpo .png .webp .tif .tiff .bmp .dib .gif .avif .heic .heif".split())
@@ -30,6 +49,9 @@ SUFFIXES = frozenset(".jpg .jpeg .jpe .jfif .mpo .png .webp .tif .tiff .bmp .dib
 _FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "DIB", "GIF", "AVIF")
 _FORMAT_NAMES = "JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF"
 _HEIF_BRANDS = {b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"}
+_SAID_BY_THE_FILE = {None, errno.EINVAL, errno.EOVERFLOW}
+"""Numbers of an OSError that speak of the photograph: Pillow gives none, places no file has give these; others speak of
+the disk or the share it is on."""
 _MAKER_NOTE = 0x927C
 _EXIF_DAMAGED = "its EXIF data are damaged and were left out"
 _TRANSPOSITIONS = {
@@ -91,7 +113,34 @@ def decode(stream: BinaryIO, name: str, *, max_pixels: int = DEFAULT_MAX_PIXELS,
 
     Raises:
         EmptyPhoto, UnsupportedFormat, DamagedPhoto, PhotoTooLarge: each names the file.
+        CannotRead: the disk or the share says no.
     """
+    with _opened(stream, name, max_pixels) as opened:
+        notes = _notes_before_load(opened)
+        grey_with_alpha = opened.format == "PNG" and any(raw.startswith("LA") for raw in _rawmodes(opened))
+        _scale_see_through(opened)
+        opened.load()
+        # Only now: Pillow turns some TIFF files upright itself, and drops their orientation, while it loads.
+        exif, orientation, exif_notes = _exif(opened, keep_gps=keep_gps)
+        image = opened.convert("LA") if grey_with_alpha else opened
+        return _upright(image, name, exif, orientation, notes + exif_notes)
+
+
+def count_pixels(stream: BinaryIO, name: str, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> int:
+    """Return how many pixels a photograph's header claims; the stream is left at its start.
+
+    Raises:
+        EmptyPhoto, UnsupportedFormat, DamagedPhoto, PhotoTooLarge, CannotRead: as `decode`.
+    """
+    with _opened(stream, name, max_pixels) as opened:
+        count = opened.width * opened.height
+    stream.seek(0)
+    return count
+
+
+@contextmanager
+def _opened(stream: BinaryIO, name: str, max_pixels: int) -> Iterator[Image.Image]:
+    """Open a photograph whose header may be believed; whatever goes wrong with it becomes an error that names it."""
     head = stream.read(16)
     stream.seek(0)
     if not head:
@@ -99,23 +148,24 @@ def decode(stream: BinaryIO, name: str, *, max_pixels: int = DEFAULT_MAX_PIXELS,
     try:
         with Image.open(stream, formats=_formats_for(head)) as opened:
             _refuse_size(opened.size, name, max_pixels)
-            notes = _notes_before_load(opened)
-            grey_with_alpha = opened.format == "PNG" and any(raw.startswith("LA") for raw in _rawmodes(opened))
-            _scale_see_through(opened)
-            opened.load()
-            # Only now: Pillow turns some TIFF files upright itself, and drops their orientation, while it loads.
-            exif, orientation, exif_notes = _exif(opened, keep_gps=keep_gps)
-            image = opened.convert("LA") if grey_with_alpha else opened
-            return _upright(image, name, exif, orientation, notes + exif_notes)
+            yield opened
     except AlphadropError:
         raise
     except UnidentifiedImageError:
         raise _not_opened(head, name) from None
+    except OSError as error:
+        if error.errno in _SAID_BY_THE_FILE:
+            raise _damaged(name, error) from error
+        raise reading_failed(name, error) from error
     except (Image.DecompressionBombError, MemoryError) as error:
         raise PhotoTooLarge(f"{name}: too large to be opened safely", "make it smaller first") from error
     except Exception as error:  # decoders of hostile bytes raise whatever they like
-        reason = str(error).strip().rstrip(".") or type(error).__name__
-        raise DamagedPhoto(f"{name}: damaged or cut off ({reason})", "copy or export it again") from error
+        raise _damaged(name, error) from error
+
+
+def _damaged(name: str, error: Exception) -> DamagedPhoto:
+    reason = str(error).strip().rstrip(".") or type(error).__name__
+    return DamagedPhoto(f"{name}: damaged or cut off ({reason})", "copy or export it again")
 
 
 def from_image(image: Image.Image, name: str = "image") -> Photo:

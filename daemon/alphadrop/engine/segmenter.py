@@ -15,10 +15,11 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
+from alphadrop.engine.cancellation import Cancellation
 from alphadrop.engine.cpus import usable_cpus
 from alphadrop.engine.models import ModelSpec
 from alphadrop.engine.options import Provider
-from alphadrop.errors import ModelDamaged, ProviderUnavailable, printable
+from alphadrop.errors import Cancelled, ModelDamaged, ProviderUnavailable, printable
 
 __all__ = ["OnnxSegmenter", "Segmenter", "available_providers", "normalise"]
 
@@ -42,14 +43,19 @@ class Segmenter(Protocol):
     def device(self) -> str:
         """What it really runs on."""
 
-    def saliency(self, view: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def saliency(self, view: NDArray[np.uint8], cancellation: Cancellation | None = None) -> NDArray[np.float32]:
         """Return the saliency map of a view.
 
         Args:
             view: sRGB, shape (S, S, 3), uint8, S being `spec.input_size`.
+            cancellation: by which another thread may end the run.
 
         Returns:
             Shape (S, S), float32, 0..1, as the network says it: never stretched to fill the range.
+
+        Raises:
+            Cancelled: it was ended.
+            ModelError: the network cannot be run.
         """
 
 
@@ -112,10 +118,14 @@ class OnnxSegmenter:
         """The execution provider in use and its threads."""
         return f"{self._device}, {self._threads} threads" if self._device == "cpu" else self._device
 
-    def saliency(self, view: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def saliency(self, view: NDArray[np.uint8], cancellation: Cancellation | None = None) -> NDArray[np.float32]:
         """Return the saliency map of a view; see `Segmenter.saliency`."""
+        run = ort.RunOptions()
         try:
-            (output,) = self._session.run([self._output], {self._input: normalise(view, self._spec)})
+            with (cancellation or Cancellation()).stopping_by(lambda: setattr(run, "terminate", True)):
+                (output,) = self._session.run([self._output], {self._input: normalise(view, self._spec)}, run)
+        except Cancelled:
+            raise
         except Exception as error:  # onnxruntime has no common base of its errors
             raise ModelDamaged(
                 f"{self._spec.name}: the network failed: {str(error).splitlines()[0]}",

@@ -3,29 +3,54 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import logging
 import os
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
-from typing import Literal
+from typing import Literal, TypeVar
 
+from alphadrop import atomic
 from alphadrop.errors import CannotRead, printable
 from alphadrop.hotfolder.ledger import Ledger
+from alphadrop.hotfolder.mounts import free_bytes, is_mount, is_remote, looks_unmounted
 from alphadrop.hotfolder.naming import wanted
+from alphadrop.hotfolder.rebuild import rebuild
 from alphadrop.hotfolder.scan import look_at, walk
 from alphadrop.hotfolder.settings import FolderSettings
-from alphadrop.hotfolder.stability import Settling
+from alphadrop.hotfolder.stability import Content, Settling
 from alphadrop.hotfolder.watch import Hints, Watch
 
 __all__ = ["FolderHealth", "Health", "HotFolder"]
 
-Health = Literal["starting", "watching", "polling", "missing", "no permission", "output missing"]
+Health = Literal[
+    "starting",
+    "watching",
+    "polling",
+    "missing",
+    "no permission",
+    "output missing",
+    "disk full",
+    "cannot write",
+    "no model",
+]
+T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 _POLL = 5.0
-"""Seconds between two scans where the system gives no events."""
+"""Seconds between two scans where the system gives no events, or the folder is not there."""
+_POLL_PART = 0.1
+"""Of the time at most spent on scans of a folder so large that one takes long."""
+_AT_ONCE = 500
+"""Files asked of the ledger at once."""
+_SETTLING_AT_MOST = 4096
+"""Files waited for at once; those beyond are found again by the next scan."""
+_LOOKED_AFTER = 500
+"""Rows a scan whose files are looked at, whether they are still there."""
+_NEARLY_FULL = 500_000_000
+"""Bytes left on the output's disk below which it is said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +59,13 @@ class FolderHealth:
 
     state: Health
     remedy: str = ""
+    warning: str = ""
+    """What is not wrong yet: a disk that is nearly full."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether its photographs can be read and its outputs written."""
+        return self.state in ("watching", "polling")
 
 
 class HotFolder:
@@ -52,9 +84,12 @@ class HotFolder:
         self._ledger = ledger
         self._wake = wake
         self._settling = Settling(settings.settle)
+        self._more_to_settle = False
         self._watch: Watch | None = None
         self._watched: tuple[int, int] | None = None
         self._next_scan = 0.0
+        self._looked_after = 0
+        self._is_tidy = False
 
     def look(self, now: float) -> int:
         """Take one look; return how many files were noted as work.
@@ -63,15 +98,21 @@ class HotFolder:
             now: monotonic seconds.
         """
         hints = self._watch.take() if self._watch is not None else Hints()
-        if hints.everything or now >= self._next_scan:
+        if hints.everything or now >= self._next_scan or self._has_lost_sight() or self._may_take_more():
             self._scan(now)
         for path in hints.paths:
             if self._looked_for(path):
-                self._settling.add(path)
+                self._wait_for(path)
         return self._judge(now)
+
+    def look_at_everything(self) -> None:
+        """Have the next look be a scan."""
+        self._next_scan = 0.0
 
     def next_look(self, now: float) -> float:
         """Return in how many seconds to look again, hints aside."""
+        if self._may_take_more():
+            return 0.0
         settled = self._settling.next_look(now)
         scan = max(0.0, self._next_scan - now)
         return scan if settled is None else min(settled, scan)
@@ -81,71 +122,141 @@ class HotFolder:
         self._disarm()
 
     def _scan(self, now: float) -> None:
+        started = time.monotonic()
         self._next_scan = now + self.settings.rescan
+        self._more_to_settle = False
         health = self._arm()
-        if health.state in ("watching", "polling"):
+        if health.is_open:
             try:
-                found = [
-                    (path, content)
-                    for path, content in walk(
-                        self.settings.input, recursive=self.settings.recursive, skipped=self._output_inside()
-                    )
-                    if wanted(path, self.settings)
-                ]
+                self._meet()
+                self._find_unknown()
             except CannotRead as error:
                 health = self._unreadable(error)
             else:
-                for path in self._ledger.unknown(self.settings.input, found):
-                    self._settling.add(path)
+                self._look_after()
         if health.state != "watching":
-            self._next_scan = now + min(_POLL, self.settings.rescan)
-        if health != self.health:
-            level = logging.INFO if health.state == "watching" else logging.WARNING
-            _log.log(
-                level, "%s: %s", printable(self.settings.input), "; ".join(filter(None, (health.state, health.remedy)))
-            )
-            self.health = health
+            took = time.monotonic() - started
+            self._next_scan = now + min(max(_POLL, took / _POLL_PART), self.settings.rescan)
+        self._say(health)
+
+    def _find_unknown(self) -> None:
+        found = walk(self.settings.input, recursive=self.settings.recursive, skipped=self._set_apart())
+        ours = ((path, content) for path, content in found if wanted(path, self.settings))
+        for some in _batches(ours, _AT_ONCE):
+            for path in self._ledger.unknown(self.settings.input, some):
+                self._wait_for(path)
+            if self._more_to_settle:
+                return
+
+    def _wait_for(self, path: PurePath) -> None:
+        if len(self._settling) < _SETTLING_AT_MOST:
+            self._settling.add(path)
+        else:
+            self._more_to_settle = True
+
+    def _may_take_more(self) -> bool:
+        return self._more_to_settle and len(self._settling) < _SETTLING_AT_MOST // 2
 
     def _judge(self, now: float) -> int:
-        noted = 0
-        for path in self._settling:
+        settled: list[tuple[PurePath, Content]] = []
+        for path in self._settling.due(now):
             content = look_at(self.settings.input, path)
-            if content is None or self._ledger.knows(self.settings.input, path, content):
+            if content is None:
                 self._settling.drop(path)
+                self._ledger.gone(self.settings.input, path, time.time())
             elif self._settling.look(path, content, now):
                 self._settling.drop(path)
-                self._ledger.note(self.settings.input, path, content, time.time())
-                noted += 1
-        return noted
+                settled.append((path, content))
+        unknown = set(self._ledger.unknown(self.settings.input, settled)) if settled else set()
+        if unknown:
+            self._ledger.note(
+                self.settings.input, [(path, content) for path, content in settled if path in unknown], time.time()
+            )
+        return len(unknown)
+
+    def _look_after(self) -> None:
+        """See of some rows whether their files are still there; over many scans, of all."""
+        folder = self.settings.input
+        rows = self._ledger.look_after(folder, self._looked_after, _LOOKED_AFTER)
+        self._looked_after = rows[-1][0] if len(rows) == _LOOKED_AFTER else 0
+        gone, there = [], []
+        for number, path, content, was_there in rows:
+            found = look_at(folder, path)
+            if was_there and found is None:
+                gone.append(number)
+            elif not was_there and found == content:  # another content is another photograph
+                there.append(number)
+        if gone or there:
+            self._ledger.looked_after(gone, there, time.time())
+
+    def _meet(self) -> None:
+        """Tidy up once; learn what was done in a folder that the ledger does not know; see what is a mounted disk."""
+        settings = self.settings
+        if not self._is_tidy:
+            places = {target.parent for target in self._ledger.unfinished(settings.input)}
+            for place in sorted(places | set(settings.set_apart)):
+                if swept := atomic.sweep(place):
+                    _log.warning("%s: %d unfinished files were removed", printable(place), swept)
+            self._is_tidy = True
+        if not self._ledger.has_met(settings.input, settings.output):
+            try:
+                found = rebuild(settings, self._ledger)
+            except CannotRead as error:  # a folder that may be written to and not read
+                _log.warning("%s: what was done before cannot be told: %s", printable(settings.input), error)
+                found = 0
+            if found:
+                _log.info("%s: %d photographs are known from their outputs", printable(settings.input), found)
+            self._ledger.meet(settings.input, settings.output)
+        mounted = is_mount(settings.input), is_mount(settings.output)
+        if mounted != self._ledger.mounted(settings.input):
+            self._ledger.see_mounted(settings.input, *mounted)
 
     def _arm(self) -> FolderHealth:
         """Make sure that events of the folder that is there now arrive; return how it is."""
+        settings = self.settings
         try:
-            status = os.stat(self.settings.input)
+            status = os.stat(settings.input)
         except OSError as error:
             self._disarm()
-            if error.errno == errno.EACCES:
-                return FolderHealth("no permission", "give yourself permission to read the folder")
-            return FolderHealth("missing", "make the folder, or mount its disk; it is picked up by itself")
-        if not self.settings.output.is_dir():
+            return FolderHealth("no permission", _NO_PERMISSION) if _is_forbidden(error) else _MISSING
+        was_mounted, output_was_mounted = self._ledger.mounted(settings.input)
+        if was_mounted and looks_unmounted(settings.input):
+            self._disarm()
+            return FolderHealth("missing", "its disk is not mounted: mount it; it is picked up by itself")
+        if not settings.output.is_dir() or (output_was_mounted and looks_unmounted(settings.output)):
             self._disarm()
             return FolderHealth(
-                "output missing", f"make {printable(self.settings.output)}, or mount its disk; it goes on by itself"
+                "output missing", f"make {printable(settings.output)}, or mount its disk; it goes on by itself"
             )
-        identity = (status.st_dev, status.st_ino)
-        if self._watch is not None and self._watched == identity and self._watch.alive:
-            return FolderHealth("watching")
-        self._disarm()
-        try:
-            self._watch = Watch(self.settings.input, recursive=self.settings.recursive, wake=self._wake)
-        except OSError as error:
-            advice = {
-                errno.ENOSPC: "raise fs.inotify.max_user_watches",
-                errno.EMFILE: "raise fs.inotify.max_user_instances",
-            }
-            return FolderHealth("polling", f"no events ({error.strerror}): {advice.get(error.errno or 0, '')}")
-        self._watched = identity
+        health = self._watched_or_polled((status.st_dev, status.st_ino))
+        free = free_bytes(settings.output)
+        if free is not None and free < _NEARLY_FULL:
+            left = f"{printable(settings.output)}: only {free / 1e6:.0f} MB are left on its disk"
+            health = replace(health, warning=f"{left}; free some space")
+        return health
+
+    def _watched_or_polled(self, identity: tuple[int, int]) -> FolderHealth:
+        if self.settings.poll:
+            self._disarm()
+            return FolderHealth("polling")
+        if self._watch is None or self._watched != identity or not self._watch.alive:
+            self._disarm()
+            try:
+                self._watch = Watch(self.settings.input, recursive=self.settings.recursive, wake=self._wake)
+            except OSError as error:
+                return FolderHealth(
+                    "polling", f"no events ({error.strerror}): {_EVENT_ADVICE.get(error.errno or 0, _NO_EVENTS)}"
+                )
+            self._watched = identity
+        if is_remote(self.settings.input):
+            return FolderHealth("polling", "a network share: what other machines do there makes no events")
         return FolderHealth("watching")
+
+    def _has_lost_sight(self) -> bool:
+        """Return whether events of the folder would not arrive any more."""
+        if self._watch is None:
+            return False
+        return not self._watch.alive or _identity(self.settings.input) != self._watched
 
     def _disarm(self) -> None:
         if self._watch is not None:
@@ -155,20 +266,40 @@ class HotFolder:
     def _unreadable(self, error: CannotRead) -> FolderHealth:
         self._disarm()
         cause = error.__cause__
-        if isinstance(cause, OSError) and cause.errno == errno.EACCES:
-            return FolderHealth("no permission", "give yourself permission to read the folder")
-        return FolderHealth("missing", "make the folder, or mount its disk; it is picked up by itself")
+        if isinstance(cause, OSError) and _is_forbidden(cause):
+            return FolderHealth("no permission", _NO_PERMISSION)
+        return _MISSING
+
+    def _say(self, health: FolderHealth) -> None:
+        if health.state != self.health.state or bool(health.warning) != bool(self.health.warning):
+            good = health.state == "watching" and not health.warning
+            words = "; ".join(filter(None, (health.state, health.remedy, health.warning)))
+            _log.log(logging.INFO if good else logging.WARNING, "%s: %s", printable(self.settings.input), words)
+        self.health = health
 
     def _looked_for(self, path: PurePath) -> bool:
         """Return whether the scan would look for a file where a hint points to."""
         if not wanted(path, self.settings) or (len(path.parts) > 1 and not self.settings.recursive):
             return False
-        skipped = self._output_inside()
+        skipped = self._set_apart()
         return not any(_identity(self.settings.input / folder) in skipped for folder in path.parents[:-1])
 
-    def _output_inside(self) -> frozenset[tuple[int, int]]:
-        identity = _identity(self.settings.output)
-        return frozenset() if identity is None else frozenset({identity})
+    def _set_apart(self) -> frozenset[tuple[int, int]]:
+        found = {_identity(folder) for folder in self.settings.set_apart}
+        return frozenset(identity for identity in found if identity is not None)
+
+
+_NO_PERMISSION = "give yourself permission to read the folder"
+_MISSING = FolderHealth("missing", "make the folder, or mount its disk; it is picked up by itself")
+_EVENT_ADVICE = {
+    errno.ENOSPC: "raise fs.inotify.max_user_watches",
+    errno.EMFILE: "raise fs.inotify.max_user_instances",
+}
+_NO_EVENTS = "the folder is looked through every few seconds instead"
+
+
+def _is_forbidden(error: OSError) -> bool:
+    return error.errno in (errno.EACCES, errno.EPERM)
 
 
 def _identity(folder: Path) -> tuple[int, int] | None:
@@ -177,3 +308,9 @@ def _identity(folder: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return status.st_dev, status.st_ino
+
+
+def _batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    remaining = iter(items)
+    while some := list(itertools.islice(remaining, size)):
+        yield some

@@ -1,29 +1,45 @@
-"""All hot folders at once: one thread looks, one works, the ledger is between them."""
+"""All hot folders at once: one thread looks, a few work, the ledger is between them."""
 
 from __future__ import annotations
 
+import contextlib
+import json
 import logging
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from alphadrop import atomic
-from alphadrop.engine.cutout import Engine
-from alphadrop.errors import printable
-from alphadrop.hotfolder.folder import FolderHealth, HotFolder
-from alphadrop.hotfolder.ledger import Ledger
+from alphadrop.engine.cpus import usable_cpus
+from alphadrop.errors import AlphadropError, DiskFull, JobRefused, LedgerError, ModelError, printable
+from alphadrop.hotfolder.folder import FolderHealth, Health, HotFolder
+from alphadrop.hotfolder.ledger import Ledger, Row
+from alphadrop.hotfolder.originals import bring_back
 from alphadrop.hotfolder.settings import FolderSettings
-from alphadrop.hotfolder.worker import Worker
+from alphadrop.hotfolder.worker import Hold, Worker
+from alphadrop.pipeline.pipeline import Pipeline
+from alphadrop.pipeline.quiet import lower_priority
 
-__all__ = ["FolderStatus", "HotFolders"]
+__all__ = ["FolderStatus", "HotFolders", "Pause"]
 
 _log = logging.getLogger(__name__)
 _LEAST_WAIT = 0.05
 _MOST_WAIT = 30.0
 _AFTER_AN_ERROR = 5.0
 """Seconds of rest after something that should not have happened."""
+_GAP = 5.0
+"""Seconds by which the clocks must disagree, or a sleep be too long, to count as the machine having slept."""
+_PURGE_EVERY = 3600.0
+_PAUSED = "paused"
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Hot folders rest: what is dropped is noted, and cut later."""
+
+    until: float | None = None
+    """Wall clock, seconds since the epoch; None for until told otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,99 +50,372 @@ class FolderStatus:
     output: Path
     health: FolderHealth
     counts: Mapping[str, int] = field(default_factory=dict)
-    """Files by `pending`, `working`, `failed`, and of the finished ones `done`, `no_subject`, `skipped`."""
+    """Files by `pending`, `working`, `failed`, `skipped`, `missing`, and of the finished ones `done`, `no_subject`."""
 
 
 class HotFolders:
     """The folders of one configuration, watched and worked on until they are closed."""
 
-    def __init__(self, settings: Sequence[FolderSettings], engine: Engine, ledger: Ledger) -> None:
-        """Make the folders ready; nothing happens before `start`."""
+    def __init__(
+        self, settings: Sequence[FolderSettings], pipeline: Pipeline, ledger: Ledger, *, history: float = 90 * 86_400.0
+    ) -> None:
+        """Make the folders ready; nothing happens before `start`.
+
+        Args:
+            settings: of the folders.
+            pipeline: that cuts.
+            ledger: that is between looking and working.
+            history: seconds for which the record of a photograph is kept that is gone from its folder.
+        """
         self._ledger = ledger
+        self._history = history
         self._look_now = threading.Event()
         self._work_now = threading.Event()
         self._closing = threading.Event()
         self._armed = threading.Event()
-        self._folders = [HotFolder(each, ledger, self._look_now.set) for each in settings]
-        self._worker = Worker(engine, ledger, {each.input: each for each in settings})
+        self._wanted = tuple(settings)
+        self._folders: tuple[HotFolder, ...] = ()
+        self._follow_settings()
+        self._worker = Worker(pipeline, ledger, self._open_folders)
+        self._pause: Pause | None = None
+        self._trouble: LedgerError | None = None
+        self._next_purge = 0.0
         self._looking = threading.Thread(target=self._look, name="looking", daemon=True)
-        self._working = threading.Thread(target=self._work, name="working", daemon=True)
+        # One reads or writes while another is with the network; more would only wait for it.
+        hands = min(4, usable_cpus() + 1)
+        self._working = [
+            threading.Thread(target=self._work, name=f"working-{number}", daemon=True) for number in range(hands)
+        ]
 
     def start(self) -> None:
-        """Tidy up after a crash, then begin to look."""
-        places = {target.parent for target in self._ledger.unfinished()}
+        """Take up what a crash left unfinished, then begin to look.
+
+        Raises:
+            LedgerError: the ledger cannot be used now.
+        """
         unfinished = self._ledger.recover()
         if unfinished:
-            _log.warning("%d files were not finished last time and are done again", unfinished)
-        for place in sorted(places | {folder.settings.output for folder in self._folders}):
-            swept = atomic.sweep(place)
-            if swept:
-                _log.warning("%s: %d unfinished outputs were removed", printable(place), swept)
+            _log.warning("%d files were not finished last time and are done again", len(unfinished))
+        self._pause = _read_pause(self._ledger.read_note(_PAUSED))
         self._looking.start()
 
     def begin_work(self) -> None:
         """Begin to cut what has been noted."""
-        self._working.start()
+        for thread in self._working:
+            thread.start()
 
     def wait_until_armed(self) -> None:
         """Wait until every folder has been looked at once."""
         self._armed.wait()
 
+    def use(self, settings: Sequence[FolderSettings], *, history: float | None = None) -> None:
+        """Take other folders from now on; those whose settings stay as they are go on undisturbed."""
+        self._history = self._history if history is None else history
+        self._wanted = tuple(settings)
+        with contextlib.suppress(LedgerError):  # then nothing waits that could be let go
+            self._worker.let_go()
+        self._look_now.set()
+
     def status(self) -> list[FolderStatus]:
-        """Return each folder as it is now."""
+        """Return each folder as it is now; nothing is counted while the ledger cannot be used."""
         return [
             FolderStatus(
                 folder.settings.input,
                 folder.settings.output,
-                folder.health,
-                self._ledger.counts(folder.settings.input),
+                _with_hold(folder.health, self._worker.hold(folder.settings.input)),
+                self._counts(folder.settings.input),
             )
             for folder in self._folders
         ]
 
+    @property
+    def trouble(self) -> LedgerError | None:
+        """What keeps the ledger from being used at the moment."""
+        return self._trouble
+
+    # Pause ----------------------------------------------------------------------------------------------------------
+
+    @property
+    def paused(self) -> Pause | None:
+        """Whether the folders rest, and for how long."""
+        pause = self._pause
+        if pause is not None and pause.until is not None and time.time() >= pause.until:
+            return None
+        return pause
+
+    def pause(self, until: float | None = None) -> None:
+        """Let the folders rest, over restarts too; what is being cut is finished.
+
+        Args:
+            until: wall clock, seconds since the epoch; None for until told otherwise.
+
+        Raises:
+            LedgerError: it cannot be kept.
+        """
+        self._ledger.keep_note(_PAUSED, json.dumps({"until": until}))
+        self._pause = Pause(until)
+
+    def resume(self) -> None:
+        """End a pause.
+
+        Raises:
+            LedgerError: it cannot be kept.
+        """
+        self._ledger.keep_note(_PAUSED, "")
+        self._pause = None
+        self._work_now.set()
+
+    # Jobs -----------------------------------------------------------------------------------------------------------
+
+    def retry(self, number: int) -> Row:
+        """Have a file done again, its original brought back from the finished or failed folder.
+
+        Raises:
+            NoSuchJob: no file has this number.
+            JobRefused: it is being done, is no longer there, or its folder is no longer watched.
+            TargetExists, DiskFull, CannotRead, CannotWrite: its original cannot be brought back.
+            LedgerError: nothing can be recorded.
+        """
+        row = self._ledger.row(number)
+        if row.folder not in {each.input for each in self._wanted}:
+            raise JobRefused(f"{printable(row.folder)}: is no longer watched", "add it to the configuration")
+        if row.state == "working":
+            raise JobRefused(f"{printable(row.file)}: is being cut at this moment", "wait for it")
+        if row.original == "moved":
+            bring_back(row, self._ledger)
+        if not row.file.exists():
+            raise JobRefused(f"{printable(row.file)}: is no longer there", "drop the photograph again")
+        self._ledger.retry(row)
+        self._worker.let_go()
+        self._work_now.set()
+        return self._ledger.row(number)
+
+    def retry_failed(self) -> tuple[int, int]:
+        """Have every failed file done again; return how many are, and how many cannot be."""
+        return self._retry_each([row.id for row in self._ledger.rows(state="failed", limit=-1)])
+
+    def retry_changed(self) -> tuple[int, int]:
+        """Have every file done again that was done with other settings; return how many are, and how many cannot be."""
+        fingerprints = {each.input: each.fingerprint() for each in self._wanted}
+        return self._retry_each([row.id for row in self._ledger.changed(fingerprints)])
+
+    def undo(self, number: int | None = None) -> Row:
+        """Bring the original of a file back from the finished folder, without doing it again.
+
+        Args:
+            number: of the file; None for the one that was moved last.
+
+        Raises:
+            NoSuchJob: no file has this number.
+            JobRefused: its original was not moved, or is not where it was moved to.
+            TargetExists, DiskFull, CannotRead, CannotWrite: it cannot be brought back.
+            LedgerError: nothing can be recorded.
+        """
+        if number is None:
+            moved = self._ledger.rows(original="moved", limit=1)
+            if not moved:
+                raise JobRefused("no original was moved away", "there is nothing to undo")
+            number = moved[0].id
+        bring_back(self._ledger.row(number), self._ledger)
+        return self._ledger.row(number)
+
+    def undo_all(self) -> tuple[int, list[AlphadropError]]:
+        """Bring every original back that was moved; return how many were, and why others could not be."""
+        done, refused = 0, []
+        for row in self._ledger.rows(original="moved", limit=-1):
+            try:
+                bring_back(row, self._ledger)
+                done += 1
+            except LedgerError:
+                raise
+            except AlphadropError as error:
+                refused.append(error)
+        return done, refused
+
     def close(self, timeout: float) -> bool:
-        """Finish the file being worked on and stop; return whether that was within `timeout` seconds."""
+        """Finish what is being worked on and stop; return whether that was within `timeout` seconds.
+
+        What takes longer is broken off where it can be, and put back.
+        """
         self._closing.set()
         self._look_now.set()
         self._work_now.set()
         self._armed.set()
-        deadline = time.monotonic() + timeout
-        threads = [thread for thread in (self._looking, self._working) if thread.ident is not None]
-        for thread in threads:
-            thread.join(max(0.0, deadline - time.monotonic()))
+        threads = [thread for thread in (self._looking, *self._working) if thread.ident is not None]
+        _join(threads, timeout)
+        if any(thread.is_alive() for thread in threads):
+            self._worker.cancel()
+            _join(threads, _LAST_GRACE)
         for folder in self._folders:
             folder.close()
         return not any(thread.is_alive() for thread in threads)
 
+    # The threads ----------------------------------------------------------------------------------------------------
+
     def _look(self) -> None:
+        clocks = _Clocks(time.monotonic, time.time)
         while not self._closing.is_set():
             self._look_now.clear()
-            wait = _MOST_WAIT
-            for folder in self._folders:
-                try:
-                    if folder.look(time.monotonic()):
-                        self._work_now.set()
-                    wait = min(wait, folder.next_look(time.monotonic()))
-                except Exception:
-                    _log.exception("%s: looking failed and is tried again", printable(folder.settings.input))
-                    wait = min(wait, _AFTER_AN_ERROR)
+            self._get_over_trouble()
+            self._follow_settings()
+            if clocks.have_jumped():
+                _log.info("the machine slept, or its clock was set: every folder is looked through")
+                for folder in self._folders:
+                    folder.look_at_everything()
+                with contextlib.suppress(LedgerError):
+                    self._worker.let_go()
+            wait = min((self._look_at(folder) for folder in self._folders), default=_MOST_WAIT)
+            self._purge()
             self._armed.set()
+            longest = _MOST_WAIT if self._trouble is None else _AFTER_AN_ERROR
+            wait = min(longest, max(_LEAST_WAIT, wait))
+            clocks.expect(_LEAST_WAIT + wait)
             # Writers make many events: one look serves those of a short while.
             self._closing.wait(_LEAST_WAIT)
-            self._look_now.wait(max(_LEAST_WAIT, wait))
+            self._look_now.wait(wait)
+
+    def _look_at(self, folder: HotFolder) -> float:
+        """Look at one folder; return in how many seconds to look again."""
+        try:
+            was_open = folder.health.is_open
+            if folder.look(time.monotonic()) or folder.health.is_open != was_open:
+                self._work_now.set()
+            return folder.next_look(time.monotonic())
+        except LedgerError as error:
+            self._meet_trouble(error)
+        except Exception:
+            _log.exception("%s: looking failed and is tried again", printable(folder.settings.input))
+        folder.look_at_everything()  # the hints are taken, and what had settled is waited for no more
+        return _AFTER_AN_ERROR
+
+    def _follow_settings(self) -> None:
+        """Close the folders that are no longer wanted as they are, and make those that are new."""
+        kept = {folder.settings: folder for folder in self._folders}
+        wanted = self._wanted
+        for settings, folder in kept.items():
+            if settings not in wanted:
+                folder.close()
+        self._folders = tuple(
+            kept.get(settings) or HotFolder(settings, self._ledger, self._look_now.set) for settings in wanted
+        )
+
+    def _purge(self) -> None:
+        now = time.monotonic()
+        if now >= self._next_purge:
+            self._next_purge = now + _PURGE_EVERY
+            try:
+                self._ledger.purge([each.input for each in self._wanted], time.time() - self._history, time.time())
+            except LedgerError as error:
+                self._meet_trouble(error)
 
     def _work(self) -> None:
-        put_back = False
+        lower_priority()
         while not self._closing.is_set():
             self._work_now.clear()
+            due: float | None = None
             try:
-                if put_back:
-                    self._ledger.recover()
-                    put_back = False
-                if self._worker.work():
-                    continue
-                due = self._worker.next_due()
+                if (pause := self.paused) is not None:
+                    due = None if pause.until is None else pause.until - time.time()
+                elif self._trouble is None:
+                    if self._worker.work():
+                        self._work_now.set()  # for the others: there may be more
+                        continue
+                    due = self._worker.next_due()
+            except LedgerError as error:
+                self._meet_trouble(error)
+                self._look_now.set()
             except Exception:
                 _log.exception("working failed and is tried again")
-                due, put_back = _AFTER_AN_ERROR, True  # the row at work may have stayed so
+                due = _AFTER_AN_ERROR
             self._work_now.wait(_MOST_WAIT if due is None else min(_MOST_WAIT, max(_LEAST_WAIT, due)))
+
+    def _open_folders(self) -> Sequence[FolderSettings]:
+        return [folder.settings for folder in self._folders if folder.health.is_open]
+
+    def _counts(self, folder: Path) -> Mapping[str, int]:
+        try:
+            return self._ledger.counts(folder)
+        except LedgerError:
+            return {}
+
+    def _get_over_trouble(self) -> None:
+        """See whether the ledger takes something again."""
+        if self._trouble is not None:
+            try:
+                self._ledger.keep_note("mended", f"{time.time():.0f}")
+                self._ledger.put_back(self._worker.in_hand)
+            except LedgerError:
+                return
+            _log.info("the ledger can be used again")
+            self._trouble = None
+            self._work_now.set()
+
+    def _meet_trouble(self, error: LedgerError) -> None:
+        """Say what is wrong with the ledger, and begin a new one where it is damaged."""
+        if str(error) != str(self._trouble):
+            _log.error("%s; trying again", error)
+        self._trouble = error
+        try:
+            if self._ledger.mend():
+                _log.warning("%s", self._ledger.notes[-1])
+                self._worker.cancel()  # its rows are not those of the new one
+                for folder in self._folders:
+                    folder.look_at_everything()
+        except LedgerError as again:
+            self._trouble = again
+
+    def _retry_each(self, numbers: Sequence[int]) -> tuple[int, int]:
+        done = 0
+        for number in numbers:
+            try:
+                self.retry(number)
+                done += 1
+            except LedgerError:
+                raise
+            except AlphadropError as error:
+                _log.warning("%s", error)
+        return done, len(numbers) - done
+
+
+_LAST_GRACE = 2.0
+"""Seconds for what was broken off."""
+
+
+class _Clocks:
+    """Tells when the machine has slept or its clock was set: the two clocks disagree, or a wait took too long."""
+
+    def __init__(self, monotonic: Callable[[], float], wall: Callable[[], float]) -> None:
+        self._monotonic, self._wall = monotonic, wall
+        self._apart = wall() - monotonic()
+        self._expected_by = float("inf")
+
+    def expect(self, wait: float) -> None:
+        """Say how long at most it is until the next look."""
+        self._expected_by = self._monotonic() + wait
+
+    def have_jumped(self) -> bool:
+        """Return whether the next look comes late, or either clock has jumped since this was last asked."""
+        now, before = self._monotonic(), self._apart
+        self._apart = self._wall() - now
+        return now > self._expected_by + _GAP or abs(self._apart - before) > _GAP
+
+
+def _with_hold(health: FolderHealth, hold: Hold | None) -> FolderHealth:
+    if hold is None or not health.is_open:
+        return health
+    state: Health = "cannot write"
+    if isinstance(hold.error, DiskFull):
+        state = "disk full"
+    elif isinstance(hold.error, ModelError):
+        state = "no model"
+    return FolderHealth(state, str(hold.error), health.warning)
+
+
+def _read_pause(note: str) -> Pause | None:
+    return Pause(json.loads(note)["until"]) if note else None
+
+
+def _join(threads: Sequence[threading.Thread], timeout: float) -> None:
+    deadline = time.monotonic() + timeout
+    for thread in threads:
+        thread.join(max(0.0, deadline - time.monotonic()))

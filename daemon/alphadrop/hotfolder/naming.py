@@ -8,15 +8,13 @@ import re
 from collections.abc import Iterator
 from fnmatch import fnmatch
 from pathlib import PurePath
-from typing import Literal
 
 from alphadrop.engine.options import suffix_of
 from alphadrop.engine.photo import SUFFIXES
 from alphadrop.hotfolder.settings import FolderSettings
+from alphadrop.pipeline.order import Kind
 
-__all__ = ["Kind", "kinds", "names", "wanted"]
-
-Kind = Literal["cutout", "mask"]
+__all__ = ["fitted", "kinds", "names", "wanted"]
 
 _LONGEST_NAME = 255
 """In bytes, of nearly every file system."""
@@ -54,11 +52,11 @@ def names(relative: PurePath, settings: FolderSettings, kind: Kind) -> Iterator[
     extension = relative.suffix.removeprefix(".")
     fields = {"{stem}": relative.stem, "{ext}": extension}
     stem = _FIELD.sub(lambda field: fields[field[0]], settings.name)
-    yield relative.with_name(_fitted(stem, suffix))
+    yield relative.with_name(fitted(stem, suffix))
     if extension and "{ext}" not in settings.name:
-        yield relative.with_name(_fitted(f"{stem}.{extension}", suffix))
+        yield relative.with_name(fitted(f"{stem}.{extension}", suffix))
     for number in range(2, _NUMBERS):
-        yield relative.with_name(_fitted(stem, f"-{number}{suffix}"))
+        yield relative.with_name(fitted(stem, f"-{number}{suffix}"))
 
 
 def _matches(relative: PurePath, patterns: tuple[str, ...]) -> bool:
@@ -66,7 +64,8 @@ def _matches(relative: PurePath, patterns: tuple[str, ...]) -> bool:
     return any(fnmatch(path, pattern.lower()) or fnmatch(name, pattern.lower()) for pattern in patterns)
 
 
-def _fitted(stem: str, suffix: str) -> str:
+def fitted(stem: str, suffix: str) -> str:
+    """Return a name that a file system can hold: the stem is cut where it must be, and then ends in a hash of it."""
     raw = os.fsencode(stem)
     room = _LONGEST_NAME - len(os.fsencode(suffix))
     if len(raw) <= room:

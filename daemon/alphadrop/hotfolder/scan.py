@@ -8,24 +8,22 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import functools
 import os
 import stat
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path, PurePath
 
 from alphadrop.errors import CannotRead, printable, reading_failed
+from alphadrop.hotfolder.mounts import refuses_leases
 from alphadrop.hotfolder.stability import Content
 
-__all__ = ["has_writer", "is_at", "look_at", "open_input", "refuses_leases", "walk"]
+__all__ = ["has_writer", "is_at", "look_at", "open_input", "walk"]
 
 _NO_LINK = getattr(os, "O_NOFOLLOW", 0)
 _DIRECTORY = getattr(os, "O_DIRECTORY", 0)
 _OPEN_FILE = os.O_RDONLY | _NO_LINK | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 _BY_DESCRIPTOR = os.open in os.supports_dir_fd
-_REMOTE = ("nfs", "cifs", "smb", "9p", "ceph", "afs", "fuse", "gfs", "ocfs", "lustre", "gpfs")
-"""How the names of file systems begin that grant leases only as their server allows."""
 
 
 def walk(
@@ -108,7 +106,7 @@ def has_writer(descriptor: int) -> bool:
     A read lease is granted only where nobody writes; it is given back at once. Whoever opens the file for writing in
     that instant waits for us, and the kernel's signal about it must be ignored by the process.
     """
-    if sys.platform != "linux" or not _has_leases(os.fstat(descriptor).st_dev):
+    if sys.platform != "linux" or refuses_leases(os.fstat(descriptor).st_dev):
         return False
     import fcntl
 
@@ -118,30 +116,6 @@ def has_writer(descriptor: int) -> bool:
         return error.errno == errno.EAGAIN
     fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
     return False
-
-
-def refuses_leases(device: int, mounts: Iterable[str]) -> bool:
-    """Return whether a file system is one that refuses a lease for reasons of its own, with nobody writing.
-
-    Args:
-        device: `st_dev` of a file.
-        mounts: lines of `/proc/self/mountinfo` (proc(5)).
-    """
-    number = f"{os.major(device)}:{os.minor(device)}"
-    for line in mounts:
-        mounted, _, described = line.partition(" - ")
-        if mounted.split()[2:3] == [number]:
-            return described.startswith(_REMOTE)
-    return False
-
-
-@functools.lru_cache(maxsize=64)
-def _has_leases(device: int) -> bool:
-    try:
-        with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as mounts:
-            return not refuses_leases(device, mounts)
-    except OSError:
-        return True
 
 
 def _status(folder: str, name: str, descriptor: int | None) -> os.stat_result | None:

@@ -13,7 +13,7 @@ __all__ = ["IF_EXISTS", "ORIGINALS", "RESULTS", "FolderSettings", "IfExists", "O
 
 Result = Literal["cutout", "mask", "both"]
 IfExists = Literal["number", "skip", "overwrite"]
-Originals = Literal["keep"]
+Originals = Literal["keep", "move", "delete"]
 
 RESULTS: tuple[Result, ...] = get_args(Result)
 IF_EXISTS: tuple[IfExists, ...] = get_args(IfExists)
@@ -30,6 +30,11 @@ class FolderSettings:
     cut: CutOptions = field(default_factory=CutOptions)
     result: Result = "cutout"
     originals: Originals = "keep"
+    """What becomes of a photograph once its output is safe on the disk."""
+    finished: Path | None = None
+    """Where originals go that are moved."""
+    failed: Path | None = None
+    """Where originals go that cannot be cut, each with a line saying why; without it they stay where they are."""
     recursive: bool = True
     name: str = "{stem}"
     """Template of the output's name without its suffix; knows {stem} and {ext}."""
@@ -39,9 +44,16 @@ class FolderSettings:
     """Seconds a file must stay unchanged before it is read."""
     rescan: float = 60.0
     """Seconds between two looks at the whole folder."""
+    poll: bool = False
+    """Look through the folder every few seconds instead of waiting for events, which network shares may not report."""
     include: tuple[str, ...] = ()
     """Glob patterns on the path below the folder; none means every file with a photograph's suffix."""
     exclude: tuple[str, ...] = ()
+
+    @property
+    def set_apart(self) -> tuple[Path, ...]:
+        """The folders that may lie inside the input and are never taken for photographs."""
+        return tuple(folder for folder in (self.output, self.finished, self.failed) if folder is not None)
 
     def fingerprint(self) -> str:
         """Return a short hash of everything that changes the output's pixels or kind."""

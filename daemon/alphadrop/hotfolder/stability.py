@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
 from dataclasses import dataclass, field
 from pathlib import PurePath
 
@@ -27,7 +27,7 @@ class Settling:
 
     def add(self, path: PurePath) -> None:
         """Start to look at a file; what is known of it already is kept."""
-        self._seen.setdefault(path, (Content(-1, -1), 0.0))
+        self._seen.setdefault(path, (Content(-1, -1), -math.inf))
 
     def drop(self, path: PurePath) -> None:
         """Stop looking at a file."""
@@ -53,8 +53,9 @@ class Settling:
             return None
         return max(0.0, min(since for _, since in self._seen.values()) + self.settle - now)
 
-    def __iter__(self) -> Iterator[PurePath]:
-        return iter(list(self._seen))
+    def due(self, now: float) -> list[PurePath]:
+        """Return the files that could have settled, and those not looked at yet."""
+        return [path for path, (_, since) in self._seen.items() if now - since >= self.settle]
 
     def __len__(self) -> int:
         return len(self._seen)

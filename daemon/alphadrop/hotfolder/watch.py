@@ -6,7 +6,9 @@ watchdog's thread; whoever asks takes the hints away and looks for himself.
 
 from __future__ import annotations
 
+import errno
 import os
+import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -25,6 +27,8 @@ from watchdog.observers.api import BaseObserver
 __all__ = ["Hints", "Watch"]
 
 _MOST_HINTS = 4096
+_READERS = ("_inotify_fd", "_inotify")
+"""Where an emitter of watchdog 7, and of 6, has the thread that reads from the system, which it does not look after."""
 _OUR_OWN_READING = {EVENT_TYPE_OPENED, EVENT_TYPE_CLOSED_NO_WRITE}
 
 
@@ -60,14 +64,19 @@ class Watch(FileSystemEventHandler):
         try:
             self._observer.schedule(self, self._folder, recursive=recursive)
             self._observer.start()
+            if recursive and sys.platform == "linux":
+                _try_one_more(self._folder)
         except BaseException:
-            self._observer.stop()  # it has a thread and an inotify instance before it is started
+            _end(self._observer)
             raise
 
     @property
     def alive(self) -> bool:
         """Whether events still arrive."""
-        return self._observer.is_alive() and all(emitter.is_alive() for emitter in self._observer.emitters)
+        emitters = list(self._observer.emitters)
+        readers = (getattr(emitter, name, None) for emitter in emitters for name in _READERS)
+        threads = (self._observer, *emitters, *(each for each in readers if isinstance(each, threading.Thread)))
+        return all(thread.is_alive() for thread in threads)
 
     def take(self) -> Hints:
         """Return the hints since the last call."""
@@ -77,8 +86,7 @@ class Watch(FileSystemEventHandler):
 
     def close(self) -> None:
         """Give the watch back to the system."""
-        self._observer.stop()
-        self._observer.join(timeout=5)
+        _end(self._observer)
 
     def dispatch(self, event: FileSystemEvent) -> None:
         """Note an event; called by watchdog."""
@@ -93,3 +101,22 @@ class Watch(FileSystemEventHandler):
             else:
                 self._hints.paths |= {PurePath(os.path.relpath(path, self._folder)) for path in paths}
         self._wake()
+
+
+def _try_one_more(folder: str) -> None:
+    """Raise OSError where there are no more watches: watchdog 7 passes over the sub-folders that it got none for."""
+    observer = Observer()
+    try:
+        observer.schedule(FileSystemEventHandler(), folder)
+        observer.start()
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise
+    finally:
+        _end(observer)
+
+
+def _end(observer: BaseObserver) -> None:
+    observer.stop()  # it has a thread and an inotify instance before it is started
+    if observer.is_alive():
+        observer.join(timeout=5)

@@ -1,19 +1,29 @@
-"""Rows of the ledger to outputs on the disk, one after the other; every way it can go wrong has its place."""
+"""Rows of the ledger to outputs on the disk; every way it can go wrong has its place.
+
+Several threads may work at once. Folders take turns, so that ten thousand files in one do not keep another waiting. A
+reason that passes and concerns a whole folder (its disk is full) holds up the folder, and one of its files tries again.
+"""
 
 from __future__ import annotations
 
 import logging
 import os
+import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from alphadrop import atomic
-from alphadrop.engine.cutout import Cut, Engine
+from alphadrop.engine.cancellation import Cancellation
 from alphadrop.errors import (
     AlphadropError,
+    Cancelled,
+    CannotRead,
     CannotWrite,
+    CrashesDecoder,
+    DiskFull,
+    FileError,
     InputChanged,
     LedgerError,
     ModelError,
@@ -23,18 +33,24 @@ from alphadrop.errors import (
     writing_failed,
 )
 from alphadrop.hotfolder.ledger import Ledger, Row
-from alphadrop.hotfolder.naming import Kind, kinds, names
+from alphadrop.hotfolder.marks import Mark, folder_tag, is_untouched, read_mark, to_xmp
+from alphadrop.hotfolder.mounts import looks_unmounted
+from alphadrop.hotfolder.naming import kinds, names
+from alphadrop.hotfolder.originals import put_away
 from alphadrop.hotfolder.scan import has_writer, is_at, look_at, open_input
 from alphadrop.hotfolder.settings import FolderSettings
 from alphadrop.hotfolder.stability import Content
+from alphadrop.pipeline.order import Finished, Kind, Order
+from alphadrop.pipeline.pipeline import Pipeline
 
-__all__ = ["Worker"]
+__all__ = ["Hold", "Worker"]
 
 _log = logging.getLogger(__name__)
 _LONGEST_WAIT = 300.0
-"""Seconds between two attempts at a file that failed for a passing reason."""
+"""Seconds between two attempts after a passing reason."""
 _LONGEST_LOOK = 10.0
 """Seconds between two looks at a file that somebody has open for writing."""
+_CRASHES = 3
 
 
 class _Skipped(Exception):
@@ -42,18 +58,31 @@ class _Skipped(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Hold:
+    """Why nothing of a folder is done for a while."""
+
+    error: AlphadropError
+    attempts: int
+    until: float
+    """Monotonic seconds."""
+
+
+@dataclass(frozen=True, slots=True)
 class _Job:
     row: Row
     settings: FolderSettings
     descriptor: int
-
-    @property
-    def path(self) -> Path:
-        return self.row.folder / self.row.path
+    made_ns: int
+    """The time of change that the outputs get."""
 
     @property
     def name(self) -> str:
-        return printable(self.path)
+        return printable(self.row.file)
+
+    def mark(self, kind: Kind) -> Mark:
+        """Return what an output of this photograph says of itself."""
+        row, fingerprint = self.row, self.settings.fingerprint()
+        return Mark(folder_tag(row.folder), row.path.name, row.content, fingerprint, kind, self.made_ns)
 
     def refuse_if_changed(self) -> None:
         """Raise InputChanged where the file read is no longer the one that was noted, or no longer at its path."""
@@ -70,103 +99,196 @@ class Worker:
 
     def __init__(
         self,
-        engine: Engine,
+        pipeline: Pipeline,
         ledger: Ledger,
-        folders: Mapping[Path, FolderSettings],
-        clock: Callable[[], float] = time.time,
+        folders: Callable[[], Sequence[FolderSettings]],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Make a worker.
 
         Args:
-            engine: that cuts.
+            pipeline: that cuts.
             ledger: that says what is to be done.
-            folders: the settings by input folder.
-            clock: wall clock, seconds since the epoch.
+            folders: the settings of those folders whose photographs can be read and written now.
+            clock: monotonic seconds: a wall clock jumps.
         """
-        self._engine = engine
+        self._pipeline = pipeline
         self._ledger = ledger
         self._folders = folders
         self._clock = clock
+        self._lock = threading.Lock()
+        self._putting_away = threading.Lock()
+        self._last_folder: Path | None = None
+        self._holds: dict[Path, Hold] = {}
+        self._in_hand: dict[int, Cancellation] = {}
 
     def work(self) -> bool:
-        """Do the next row that is due; return whether there was one.
+        """Do the next thing that is due; return whether there was one.
 
         Raises:
             LedgerError: what became of it could not be recorded.
         """
-        row = self._ledger.take(self._folders, self._clock())
-        if row is None:
+        if self._put_one_away():
+            return True
+        taken = self._take()
+        if taken is None:
             return False
-        name = printable(row.folder / row.path)
+        row, settings, cancellation = taken
         try:
-            self._do(row, self._folders[row.folder])
-        except InputChanged as error:
-            self._look_again(row, error)
-        except LedgerError:
-            raise  # nothing can be recorded now; the row is put back when that is possible again
-        except AlphadropError as error:
-            self._failed(row, error)
-        except Exception as error:
-            _log.exception("%s: failed in a way that was not foreseen", name)
-            self._ledger.fail(row, "internal", f"{type(error).__name__}: {error}", now=self._clock())
+            self._do(row, settings, cancellation)
+        finally:
+            with self._lock:
+                del self._in_hand[row.id]
         return True
 
     def next_due(self) -> float | None:
-        """Return in how many seconds the next row is due; None where none is pending."""
-        due = self._ledger.next_due(self._folders)
-        return None if due is None else max(0.0, due - self._clock())
+        """Return in how many seconds something is due; None where nothing is pending."""
+        now = self._clock()
+        free, held = [], []
+        for settings in self._folders():
+            hold = self._holds.get(settings.input)
+            if hold is None or hold.until <= now:
+                free.append(settings.input)
+            else:
+                held.append(hold.until)
+        due = self._ledger.next_due(free) if free else None
+        return min((max(0.0, at - now) for at in (due, *held) if at is not None), default=None)
 
-    def _do(self, row: Row, settings: FolderSettings) -> None:
+    def hold(self, folder: Path) -> Hold | None:
+        """Return why nothing of a folder is done at the moment."""
+        return self._holds.get(folder)
+
+    def let_go(self) -> None:
+        """Try again at once what was held up.
+
+        Raises:
+            LedgerError: nothing can be recorded.
+        """
+        self._ledger.let_go()
+        with self._lock:
+            self._holds.clear()
+
+    @property
+    def in_hand(self) -> list[int]:
+        """The numbers of the rows that are being done."""
+        with self._lock:
+            return list(self._in_hand)
+
+    def cancel(self) -> None:
+        """End what is being done; it is put back."""
+        with self._lock:
+            cancellations = list(self._in_hand.values())
+        for cancellation in cancellations:
+            cancellation.cancel()
+
+    def _take(self) -> tuple[Row, FolderSettings, Cancellation] | None:
+        """Take the oldest due row of the folder whose turn it is."""
+        with self._lock:
+            now = self._clock()
+            for settings in self._in_turn(self._folders()):
+                hold = self._holds.get(settings.input)
+                if hold is not None and hold.until > now:
+                    continue
+                row = self._ledger.take(settings.input, now, time.time(), self._in_hand)
+                if row is not None:
+                    self._last_folder = settings.input
+                    self._in_hand[row.id] = cancellation = Cancellation()
+                    return row, settings, cancellation
+        return None
+
+    def _in_turn(self, folders: Sequence[FolderSettings]) -> Iterator[FolderSettings]:
+        """Yield the folders, beginning after the one that was served last."""
+        inputs = [each.input for each in folders]
+        start = inputs.index(self._last_folder) + 1 if self._last_folder in inputs else 0
+        yield from (*folders[start:], *folders[:start])
+
+    def _do(self, row: Row, settings: FolderSettings, cancellation: Cancellation) -> None:
+        """Do a row; whatever happens, it is recorded."""
+        try:
+            self._cut(row, settings, cancellation)
+            with self._lock:
+                self._holds.pop(row.folder, None)
+        except InputChanged as error:
+            self._look_again(row, settings, error)
+        except Cancelled:
+            self._ledger.hand_back(row)
+        except LedgerError:
+            raise  # nothing can be recorded now; the row is put back when that is possible again
+        except CrashesDecoder as error:
+            self._crashed(row, settings, error)
+        except AlphadropError as error:
+            self._failed(row, settings, error)
+        except Exception as error:
+            _log.exception("%s: failed in a way that was not foreseen", printable(row.file))
+            self._fail(row, settings, "internal", f"{type(error).__name__}: {error}")
+
+    def _cut(self, row: Row, settings: FolderSettings, cancellation: Cancellation) -> None:
         if look_at(row.folder, row.path) is None and row.folder.is_dir():
-            self._ledger.forget(row)
-            _log.info("%s: gone before it was cut", printable(row.folder / row.path))
+            self._ledger.miss(row, time.time())
+            _log.info("%s: gone before it was cut", printable(row.file))
             return
-        descriptor = open_input(row.folder, row.path)
-        with os.fdopen(descriptor, "rb") as stream:
-            job = _Job(row, settings, descriptor)
+        with os.fdopen(open_input(row.folder, row.path), "rb") as stream:
+            job = _Job(row, settings, stream.fileno(), time.time_ns())
             job.refuse_if_changed()
+            order = Order(
+                job.name,
+                settings.cut,
+                settings.model,
+                kinds(settings),
+                {kind: to_xmp(job.mark(kind)) for kind in kinds(settings)},
+            )
             try:
-                cut = self._engine.cut(stream, job.name, settings.cut, model=settings.model)
+                if row.suspect:
+                    _log.info("%s: was being cut when Alphadrop ended; it is tried in a process of its own", job.name)
+                    done = self._pipeline.cut_apart(stream.read(), order, cancellation)
+                else:
+                    done = self._pipeline.cut(stream, order, cancellation)
             except OSError as error:
-                raise reading_failed(job.path, error) from error
+                raise reading_failed(row.file, error) from error
             except AlphadropError as error:
-                if not isinstance(error, ModelError):
+                if not isinstance(error, (ModelError, Cancelled)):
                     job.refuse_if_changed()  # damaged because it was being written?
                 raise
-            for note in cut.photo.warnings:
+            for note in done.warnings:
                 _log.warning("%s: %s", job.name, note)
-            started = time.perf_counter()
-            written, skipped = self._write_all(job, cut) if cut.subject else ([], [])
-            job_seconds = {**cut.seconds, "output": time.perf_counter() - started}
+            self._deliver(job, done)
+
+    def _deliver(self, job: _Job, done: Finished) -> None:
+        """Write what was made, and record it."""
+        started = time.perf_counter()
+        written, skipped = self._write_all(job, done)
+        seconds = {**done.seconds, "output": time.perf_counter() - started}
+        settings = job.settings
+        due = self._clock() + settings.settle if written and settings.originals != "keep" else None
         self._ledger.finish(
-            row,
-            "no_subject" if not cut.subject else "done" if written else "skipped",
+            job.row,
+            "done" if written or not done.subject else "skipped",
+            "no_subject" if not done.subject else "done" if written else "skipped",
             reason="; ".join(skipped),
-            now=self._clock(),
+            now=time.time(),
             settings=settings.fingerprint(),
-            model=cut.model,
-            seconds={stage: round(value, 4) for stage, value in job_seconds.items()},
+            model=done.model,
+            seconds={stage: round(value, 4) for stage, value in seconds.items()},
+            original_due=due,
         )
         for reason in skipped:
             _log.info("%s: skipped, %s", job.name, reason)
         if written:
-            _log.info("%s -> %s in %.2f s", job.name, ", ".join(map(printable, written)), sum(job_seconds.values()))
-        if not cut.subject:
+            _log.info("%s -> %s in %.2f s", job.name, ", ".join(map(printable, written)), sum(seconds.values()))
+        if not done.subject:
             _log.warning("%s: no subject was found, nothing was written", job.name)
 
-    def _write_all(self, job: _Job, cut: Cut) -> tuple[list[Path], list[str]]:
+    def _write_all(self, job: _Job, done: Finished) -> tuple[list[Path], list[str]]:
         """Return the outputs that were written, and why others were not."""
         written, skipped = [], []
-        for kind in kinds(job.settings):
+        for kind, pieces in done.outputs.items():
             try:
-                written.append(self._write(job, cut, kind))
+                written.append(self._write(job, kind, pieces))
             except _Skipped as reason:
                 skipped.append(str(reason))
         return written, skipped
 
-    def _write(self, job: _Job, cut: Cut, kind: Kind) -> Path:
-        options = job.settings.cut
-        pieces = self._engine.draw_mask(cut, options) if kind == "mask" else self._engine.draw(cut, options)
+    def _write(self, job: _Job, kind: Kind, pieces: list[bytes]) -> Path:
         while True:
             target, replace = self._target(job, kind)
             self._make_parents(job, target)
@@ -177,7 +299,7 @@ class Worker:
                 self._ledger.writing(target, Content(status.st_size, status.st_mtime_ns))
 
             try:
-                atomic.write(target, pieces, replace=replace, before_rename=record)
+                atomic.write(target, pieces, replace=replace, before_rename=record, modified_ns=job.made_ns)
             except TargetExists:
                 continue  # somebody took the name since we looked
             self._ledger.wrote(target)
@@ -188,22 +310,37 @@ class Worker:
         settings, row = job.settings, job.row
         own = self._ledger.claim_by(row.id, kind)
         if own is not None and own.target in self._candidates(job, kind):
+            there = look_at(own.target.parent, PurePath(own.target.name))
             if not os.path.lexists(own.target):
                 return own.target, False
-            if look_at(own.target.parent, PurePath(own.target.name)) in own.ours:
+            if there in own.ours or self._is_marked(job, kind, own.target, of_this_content=False):
                 return own.target, True
         for target in self._candidates(job, kind):
             claim = self._ledger.claim_of(target)
             if claim is not None and claim.file != row.id:
                 continue
+            ours = False
             if os.path.lexists(target):
-                if settings.if_exists == "skip":
+                # Its record may have been lost with the last moment before the power failed.
+                ours = self._is_marked(job, kind, target, of_this_content=True)
+                if settings.if_exists == "skip" and not ours:
                     raise _Skipped(f"{printable(target)} exists already")
-                if settings.if_exists == "number":
+                if settings.if_exists == "number" and not ours:
                     continue
             self._ledger.claim(target, row.id, kind)
-            return target, settings.if_exists == "overwrite"
+            return target, ours or settings.if_exists == "overwrite"
         raise CannotWrite(f"{job.name}: every name for its output is taken", "tidy the output folder")
+
+    def _is_marked(self, job: _Job, kind: Kind, target: Path, *, of_this_content: bool) -> bool:
+        """Return whether a file says of itself that it is this photograph's output, and nobody has changed it since."""
+        output = job.settings.output
+        relative = target.relative_to(output)
+        mark, there = read_mark(output, relative), look_at(output, relative)
+        if mark is None or there is None or not is_untouched(mark, there):
+            return False
+        own = job.mark(kind)
+        same = (mark.folder, mark.source, mark.kind) == (own.folder, own.source, own.kind)
+        return same and (mark.content == own.content or not of_this_content)
 
     def _candidates(self, job: _Job, kind: Kind) -> Iterator[Path]:
         """Yield the paths an output may have, the best first: of a thousand, the first nearly always does."""
@@ -213,6 +350,8 @@ class Worker:
         output = job.settings.output
         if not output.is_dir():
             raise CannotWrite(f"{printable(output)}: the output folder is missing", "make it, or mount its disk")
+        if self._ledger.mounted(job.row.folder)[1] and looks_unmounted(output):
+            raise CannotWrite(f"{printable(output)}: its disk is not mounted", "mount it; it goes on by itself")
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
         except FileExistsError as error:
@@ -222,29 +361,89 @@ class Worker:
         except OSError as error:
             raise writing_failed(target.parent, error) from error
 
-    def _look_again(self, row: Row, error: InputChanged) -> None:
+    def _look_again(self, row: Row, settings: FolderSettings, error: InputChanged) -> None:
         """Note the file as it is now, due when it could have settled."""
         content = look_at(row.folder, row.path)
         if content is None:
-            self._ledger.forget(row)
+            self._ledger.miss(row, time.time())
             return
-        settle = max(self._folders[row.folder].settle, 0.1)
+        settle = max(settings.settle, 0.1)
+        wait = min(max(settle, _LONGEST_LOOK), settle * row.attempts)
         if content != row.content:
-            self._ledger.note(row.folder, row.path, content, self._clock())
             wait = settle
-        else:
-            wait = min(max(settle, _LONGEST_LOOK), settle * row.attempts)
+            self._ledger.change(row, content)
         if content != row.content or row.attempts == 1:  # somebody may have it open for hours
             _log.info("%s", error)
         self._ledger.postpone(row, error.code, error.message, until=self._clock() + wait)
 
-    def _failed(self, row: Row, error: AlphadropError) -> None:
-        name, told = printable(row.folder / row.path), str(error)
+    def _crashed(self, row: Row, settings: FolderSettings, error: CrashesDecoder) -> None:
+        if self._ledger.crashed(row) >= _CRASHES:
+            _log.error("%s", error)
+            self._fail(row, settings, error.code, f"{error}")
+        else:
+            self._ledger.postpone(row, error.code, str(error), until=self._clock() + _back_off(row.attempts))
+            _log.warning("%s; it is tried once more", error)
+
+    def _failed(self, row: Row, settings: FolderSettings, error: AlphadropError) -> None:
+        name, told = printable(row.file), str(error)
         told = told if name in told else f"{name}: {told}"
-        if error.transient:
-            wait = min(_LONGEST_WAIT, 2.0 ** min(row.attempts, 10))
+        if not error.transient:
+            self._fail(row, settings, error.code, told)
+            _log.error("%s", told)
+        elif _concerns_all(error, row, settings):
+            hold = self._hold_up(row.folder, error)
+            self._ledger.postpone(row, error.code, told, until=hold.until)
+        else:
+            wait = _back_off(row.attempts)
             self._ledger.postpone(row, error.code, told, until=self._clock() + wait)
             _log.warning("%s; trying again in %.0f s", told, wait)
-        else:
-            self._ledger.fail(row, error.code, told, now=self._clock())
-            _log.error("%s", told)
+
+    def _hold_up(self, folder: Path, error: AlphadropError) -> Hold:
+        """Have nothing of a folder done for a while, longer each time; said once each time."""
+        with self._lock:
+            now, last = self._clock(), self._holds.get(folder)
+            if last is not None and last.until > now:
+                return last  # another thread met the same
+            attempts = 1 if last is None else last.attempts + 1
+            hold = self._holds[folder] = Hold(error, attempts, now + _back_off(attempts))
+        _log.warning("%s; trying again in %.0f s", error, hold.until - now)
+        return hold
+
+    def _fail(self, row: Row, settings: FolderSettings, code: str, reason: str) -> None:
+        due = self._clock() + settings.settle if settings.failed is not None else None
+        self._ledger.fail(row, code, reason, now=time.time(), original_due=due)
+
+    def _put_one_away(self) -> bool:
+        """Move or delete the photograph whose time it is; one thread does."""
+        if not self._putting_away.acquire(blocking=False):
+            return False
+        try:
+            folders = {settings.input: settings for settings in self._folders()}
+            row = self._ledger.take_original(folders, self._clock())
+            if row is None:
+                return False
+            settings = folders[row.folder]
+            try:
+                if not put_away(row, settings, self._ledger):
+                    self._ledger.postpone_original(row, self._clock() + max(settings.settle, 1.0))
+            except FileError as error:
+                wait = _LONGEST_WAIT / 10
+                self._ledger.postpone_original(row, self._clock() + wait)
+                _log.warning("%s: the original stays for now: %s; trying again in %.0f s", row.file, error, wait)
+            return True
+        finally:
+            self._putting_away.release()
+
+
+def _back_off(attempts: int) -> float:
+    return min(_LONGEST_WAIT, 2.0 ** min(attempts, 10))
+
+
+def _concerns_all(error: AlphadropError, row: Row, settings: FolderSettings) -> bool:
+    """Return whether the folder's other photographs would meet the same error."""
+    if isinstance(error, CannotRead):
+        return printable(row.file) not in error.message  # a background picture
+    if isinstance(error, CannotWrite):
+        output = settings.output
+        return error.message.startswith(f"{printable(output)}: ") or not os.access(output, os.W_OK)
+    return isinstance(error, (DiskFull, ModelError))

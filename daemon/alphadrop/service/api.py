@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import Annotated, Literal, Protocol
 
-from fastapi import FastAPI, Query, Request, Response
+from fastapi import Body, FastAPI, Path, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
@@ -17,14 +18,34 @@ from alphadrop import __version__
 from alphadrop.errors import (
     AlphadropError,
     BadOptions,
+    FileError,
+    JobRefused,
+    LedgerError,
     ModelError,
+    NoSuchJob,
     PhotoError,
     PhotoTooLarge,
     UnknownModel,
     printable,
 )
+from alphadrop.hotfolder.hotfolders import HotFolders
+from alphadrop.hotfolder.ledger import Ledger, Row
+from alphadrop.hotfolder.ledger import State as JobState
 
-__all__ = ["FolderReport", "Matte", "MatteSize", "ModelReport", "Status", "Stopping", "make_app"]
+__all__ = [
+    "ConfigurationReport",
+    "FolderReport",
+    "LedgerReport",
+    "Matte",
+    "MatteSize",
+    "ModelReport",
+    "PauseReport",
+    "Status",
+    "Stopping",
+    "make_app",
+]
+
+JobNumber = Annotated[int, Path(ge=1, lt=2**63)]
 
 
 class ModelReport(BaseModel):
@@ -44,13 +65,42 @@ class FolderReport(BaseModel):
     input: str
     output: str
     health: str
+    """`watching`, `polling`, or what keeps it from that, such as `missing` or `disk full`."""
     remedy: str = ""
+    warning: str = ""
+    """What is not wrong yet, such as a disk that is nearly full."""
     pending: int = 0
     working: int = 0
     done: int = 0
     no_subject: int = 0
     skipped: int = 0
     failed: int = 0
+    missing: int = 0
+
+
+class LedgerReport(BaseModel):
+    """The record of files."""
+
+    state: str
+    """`opening`, `ready`, or `trouble` with a message and a hint."""
+    message: str = ""
+    hint: str = ""
+    notes: list[str] = []
+    """What had to be done to open it."""
+
+
+class ConfigurationReport(BaseModel):
+    """The file that says what is done, and what is wrong in it since it was changed."""
+
+    file: str
+    problems: list[str] = []
+
+
+class PauseReport(BaseModel):
+    """The hot folders rest."""
+
+    until: float | None = None
+    """Seconds since the epoch; none for until told otherwise."""
 
 
 class Status(BaseModel):
@@ -63,9 +113,76 @@ class Status(BaseModel):
     """`starting`, `ready`, `waiting for a model`, `waiting for the ledger`, or `stopping`."""
     uptime: float
     """Seconds."""
-    configuration: str
+    paused: PauseReport | None = None
+    configuration: ConfigurationReport
     model: ModelReport
+    ledger: LedgerReport
     folders: list[FolderReport]
+
+
+class Pausing(BaseModel, extra="forbid"):
+    """For how long to rest."""
+
+    seconds: Annotated[float, Field(gt=0, le=366 * 86_400)] | None = None
+    """None for until told otherwise."""
+
+
+class JobReport(BaseModel):
+    """One photograph of a hot folder and what became of it."""
+
+    id: int
+    folder: str
+    path: str
+    """Below the folder."""
+    state: JobState
+    outcome: str
+    """`done`, `no_subject`, `skipped`, or the code of an error."""
+    reason: str
+    attempts: int
+    suspect: bool
+    """It was being cut when the daemon ended without notice."""
+    size: int
+    """Bytes."""
+    model: str
+    seconds: dict[str, float]
+    """Wall time of each stage."""
+    noted_at: float
+    """Seconds since the epoch, as are the following."""
+    started_at: float | None
+    finished_at: float | None
+    original: str
+    """`moved` or `deleted`, where it is not where it was dropped; `due` while that is about to happen."""
+    original_at: str
+    """Where it was moved to."""
+    outputs: list[str]
+
+
+class Jobs(BaseModel):
+    """Photographs, those that changed last first."""
+
+    jobs: list[JobReport]
+
+
+class Retried(BaseModel):
+    """What became of a request to do several photographs again."""
+
+    retried: int
+    refused: int
+    """Among others, those that are no longer there."""
+
+
+class BroughtBack(BaseModel):
+    """What became of a request to bring originals back."""
+
+    brought_back: int
+    refused: list[str]
+
+
+class Which(BaseModel, extra="forbid"):
+    """Which photographs to do again."""
+
+    which: Literal["failed", "changed"]
+    """`changed`: those done with other settings than are in force now."""
 
 
 class Stopping(BaseModel):
@@ -83,6 +200,20 @@ class Daemon(Protocol):
 
     def stop(self) -> Stopping:
         """Begin to end."""
+
+    def pause(self, seconds: float | None) -> None:
+        """Let the hot folders rest; raises LedgerError."""
+
+    def resume(self) -> None:
+        """Let the hot folders go on; raises LedgerError."""
+
+    @property
+    def folders(self) -> HotFolders:
+        """The hot folders; raises LedgerError while they wait for the ledger."""
+
+    @property
+    def ledger(self) -> Ledger:
+        """The record of files; raises LedgerError while it cannot be opened."""
 
     def matte(self, pixels: bytearray, size: MatteSize, model: str | None, edges: Literal["plain", "refined"]) -> Matte:
         """Find the matte of raw pixels; raises AlphadropError."""
@@ -129,7 +260,8 @@ class ErrorAnswer(BaseModel):
 
 
 _LONGEST_SIDE = 65_535
-_HINTS = {404: "the calls are in /v1/openapi.json", 405: "the calls are in /v1/openapi.json"}
+_SEE_CALLS = "the calls are in /v1/openapi.json"
+_CODES = {400: "invalid_request", 404: "not_found", 405: "method_not_allowed"}
 
 
 def make_app(daemon: Daemon) -> FastAPI:
@@ -151,6 +283,44 @@ def make_app(daemon: Daemon) -> FastAPI:
     @app.post("/v1/stop", summary="Finish the file at work and end", status_code=202)
     def stop() -> Stopping:
         return daemon.stop()
+
+    @app.post("/v1/pause", summary="Let the hot folders rest, over restarts too; the file at work is finished")
+    def pause(pausing: Annotated[Pausing | None, Body()] = None) -> Status:
+        daemon.pause(pausing.seconds if pausing is not None else None)
+        return daemon.status()
+
+    @app.post("/v1/resume", summary="Let the hot folders go on")
+    def resume() -> Status:
+        daemon.resume()
+        return daemon.status()
+
+    @app.get("/v1/jobs", summary="What became of the photographs, those that changed last first")
+    def jobs(state: JobState | None = None, limit: Annotated[int, Query(ge=1, le=10_000)] = 100) -> Jobs:
+        ledger = daemon.ledger
+        return Jobs(jobs=[_job_report(row, ledger) for row in ledger.rows(state=state, limit=limit)])
+
+    @app.post("/v1/jobs/retry", summary="Do several photographs again")
+    def retry_several(wanted: Which) -> Retried:
+        folders = daemon.folders
+        retried, refused = folders.retry_failed() if wanted.which == "failed" else folders.retry_changed()
+        return Retried(retried=retried, refused=refused)
+
+    @app.post("/v1/jobs/undo", summary="Bring back every original that was moved to a finished or failed folder")
+    def undo_all() -> BroughtBack:
+        done, refused = daemon.folders.undo_all()
+        return BroughtBack(brought_back=done, refused=[printable(str(error)) for error in refused])
+
+    @app.post("/v1/jobs/last/undo", summary="Bring back the original that was moved last")
+    def undo_last() -> JobReport:
+        return _job_report(daemon.folders.undo(), daemon.ledger)
+
+    @app.post("/v1/jobs/{number}/retry", summary="Do a photograph again")
+    def retry(number: JobNumber) -> JobReport:
+        return _job_report(daemon.folders.retry(number), daemon.ledger)
+
+    @app.post("/v1/jobs/{number}/undo", summary="Bring back the original of a photograph")
+    def undo(number: JobNumber) -> JobReport:
+        return _job_report(daemon.folders.undo(number), daemon.ledger)
 
     @app.post(
         "/v1/matte",
@@ -185,8 +355,8 @@ def make_app(daemon: Daemon) -> FastAPI:
 
     @app.exception_handler(HTTPException)
     def refused(_: Request, error: HTTPException) -> JSONResponse:
-        code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "http")
-        answer = _answer(error.status_code, code, str(error.detail), _HINTS.get(error.status_code, ""))
+        hint = _SEE_CALLS if error.status_code in _CODES else ""
+        answer = _answer(error.status_code, _CODES.get(error.status_code, "http"), str(error.detail), hint)
         answer.headers.update(error.headers or {})
         return answer
 
@@ -201,7 +371,7 @@ def make_app(daemon: Daemon) -> FastAPI:
     @app.exception_handler(RequestValidationError)
     def misunderstood(_: Request, error: RequestValidationError) -> JSONResponse:
         places = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
-        return _answer(422, "invalid_request", places, "the calls are in /v1/openapi.json")
+        return _answer(422, "invalid_request", places, _SEE_CALLS)
 
     return app
 
@@ -222,11 +392,37 @@ async def _body(request: Request, length: int) -> bytearray:
     return body
 
 
+def _job_report(row: Row, ledger: Ledger) -> JobReport:
+    return JobReport(
+        id=row.id,
+        folder=printable(row.folder),
+        path=printable(os.fsencode(row.path)),
+        state=row.state,
+        outcome=row.outcome,
+        reason=row.reason,
+        attempts=row.attempts,
+        suspect=row.suspect,
+        size=row.content.size,
+        model=row.model,
+        seconds=dict(row.seconds),
+        noted_at=row.noted_at,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+        original=row.original,
+        original_at="" if row.original_at is None else printable(row.original_at),
+        outputs=[printable(output) for output in ledger.outputs(row)],
+    )
+
+
 def _status_of(error: AlphadropError) -> int:
     if isinstance(error, PhotoTooLarge):
         return 413
-    if isinstance(error, UnknownModel):
+    if isinstance(error, (UnknownModel, NoSuchJob)):
         return 404
+    if isinstance(error, JobRefused):
+        return 409
+    if isinstance(error, (FileError, LedgerError)):
+        return 503 if error.transient else 409
     if isinstance(error, (BadOptions, PhotoError)):
         return 422
     return 503 if isinstance(error, ModelError) and error.transient else 500

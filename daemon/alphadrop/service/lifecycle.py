@@ -28,16 +28,30 @@ from alphadrop.config import Settings
 from alphadrop.engine.cutout import Engine
 from alphadrop.engine.options import CutOptions, Edges
 from alphadrop.engine.photo import from_image, own_pillow_limits
-from alphadrop.errors import AlphadropError, LedgerError, printable
+from alphadrop.errors import AlphadropError, LedgerError, LedgerTooNew, printable
 from alphadrop.hotfolder.hotfolders import FolderStatus, HotFolders
 from alphadrop.hotfolder.ledger import Ledger
+from alphadrop.pipeline.pipeline import Pipeline
+from alphadrop.pipeline.quiet import Surroundings
+from alphadrop.pipeline.turns import PixelBudget
 from alphadrop.service import logs
 from alphadrop.service.endpoint import Endpoint
+from alphadrop.service.following import FollowedSettings
 
 if TYPE_CHECKING:
     import uvicorn
 
-    from alphadrop.service.api import FolderReport, Matte, MatteSize, ModelReport, Status, Stopping
+    from alphadrop.service.api import (
+        ConfigurationReport,
+        FolderReport,
+        LedgerReport,
+        Matte,
+        MatteSize,
+        ModelReport,
+        PauseReport,
+        Status,
+        Stopping,
+    )
 
 __all__ = ["run"]
 
@@ -56,18 +70,14 @@ def run(settings: Settings) -> None:
 
     Raises:
         AlreadyRunning: another daemon of this user runs.
-        SocketUnavailable, LedgerError, FileError: it cannot be started.
+        SocketUnavailable, LedgerTooNew, FileError: it cannot be started.
     """
     _return_big_blocks()
     endpoint = Endpoint(paths.run_folder())
     try:
         logs.set_up(paths.log_file(), settings.log_level)
         own_pillow_limits()
-        ledger = Ledger(paths.ledger_file())
-        try:
-            in_order = _Process(settings, endpoint, ledger).live()
-        finally:
-            ledger.close()
+        in_order = _Process(settings, endpoint).live()
     finally:
         endpoint.close()
     if not in_order:
@@ -89,19 +99,18 @@ def _return_big_blocks() -> None:
 
 
 class _Process:
-    """What is alive between start and end; the API asks it through `status` and `stop`."""
+    """What is alive between start and end; the API asks it."""
 
-    def __init__(self, settings: Settings, endpoint: Endpoint, ledger: Ledger) -> None:
-        self._settings = settings
+    def __init__(self, settings: Settings, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
-        self._engine = Engine(
-            settings.model,
-            own_models=settings.models,
-            threads=settings.threads,
-            provider=settings.provider,
-            max_pixels=settings.limits.pixels,
+        self._pipeline = Pipeline(
+            _engine_of(settings),
+            in_flight_pixels=settings.limits.in_flight_pixels,
+            is_quiet=Surroundings(settings.quiet).are_quiet,
         )
-        self._folders = HotFolders(settings.folders, self._engine, ledger)
+        self._following = FollowedSettings(settings, self._use)
+        self._ledger: Ledger | None = None
+        self._folders: HotFolders | None = None
         self._started = time.monotonic()
         self._told_to_end: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._ending = threading.Event()
@@ -111,8 +120,15 @@ class _Process:
     def live(self) -> bool:
         """Serve and work until told to end, then end; return whether every thread came to its end."""
         self._own_signals()
-        for warning in self._settings.warnings:
+        for warning in self._following.settings.warnings:
             _log.warning("%s", warning)
+        try:
+            self._open_ledger()
+        except LedgerTooNew:
+            raise
+        except LedgerError as error:
+            _log.error("%s; trying again", error)
+            self._trouble = error
         loading = threading.Thread(target=self._load, name="loading", daemon=True)
         loading.start()
         server = self._make_server()
@@ -124,12 +140,15 @@ class _Process:
         self._wait_for_end()
         _log.info("ending: the file at work is finished first")
         deadline = time.monotonic() + _GRACE
-        finished = self._folders.close(_GRACE)
+        self._following.close()
+        finished = self._folders is None or self._folders.close(_GRACE)
         server.should_exit = True
         serving.join(timeout=3)
         loading.join(timeout=max(0.0, deadline - time.monotonic()))
         if not finished:
             _log.warning("the file at work took too long; it is done again at the next start")
+        elif self._ledger is not None and not loading.is_alive():
+            self._ledger.close()
         _log.info("ended")
         return finished and not serving.is_alive() and not loading.is_alive()
 
@@ -137,15 +156,18 @@ class _Process:
         """Return how things are."""
         from alphadrop.service.api import Status
 
+        folders = self._folders
         return Status(
             api=API_VERSION,
             version=__version__,
             pid=os.getpid(),
             state=self._state(),
             uptime=round(time.monotonic() - self._started, 3),
-            configuration=printable(self._settings.file),
+            paused=self._pause_report(),
+            configuration=self._configuration_report(),
             model=self._model_report(),
-            folders=[_folder_report(folder) for folder in self._folders.status()],
+            ledger=self._ledger_report(),
+            folders=[_folder_report(folder) for folder in folders.status()] if folders is not None else [],
         )
 
     def stop(self) -> Stopping:
@@ -156,10 +178,42 @@ class _Process:
         self._told_to_end.put(None)
         return Stopping(pid=os.getpid())
 
+    def pause(self, seconds: float | None) -> None:
+        """Let the hot folders rest for a time, or until told otherwise; over restarts too."""
+        self.folders.pause(None if seconds is None else time.time() + seconds)
+        _log.info("paused%s", "" if seconds is None else f" for {seconds:.0f} s")
+
+    def resume(self) -> None:
+        """Let the hot folders go on."""
+        self.folders.resume()
+        _log.info("resumed")
+
+    @property
+    def folders(self) -> HotFolders:
+        """The hot folders.
+
+        Raises:
+            LedgerError: they wait for the ledger.
+        """
+        if self._folders is None:
+            raise LedgerError("the ledger cannot be opened yet", "see why with: alphadrop status")
+        return self._folders
+
+    @property
+    def ledger(self) -> Ledger:
+        """The record of files.
+
+        Raises:
+            LedgerError: it cannot be opened yet.
+        """
+        if self._ledger is None:
+            raise LedgerError("the ledger cannot be opened yet", "see why with: alphadrop status")
+        return self._ledger
+
     @property
     def max_pixels(self) -> int:
         """The most that a picture may have."""
-        return self._engine.max_pixels
+        return self._pipeline.engine.max_pixels
 
     def matte(self, pixels: bytearray, size: MatteSize, model: str | None, edges: Edges) -> Matte:
         """Find the matte of raw pixels."""
@@ -167,21 +221,47 @@ class _Process:
 
         array = np.frombuffer(pixels, np.uint8).reshape(size.height, size.width, size.channels)
         image = Image.fromarray(array if size.channels > 1 else array[..., 0])
-        cut = self._engine.cut_photo(from_image(image, "the picture"), CutOptions(edges=edges), model=model)
+        cut = self._pipeline.cut_now(from_image(image, "the picture"), CutOptions(edges=edges), model=model)
         return Matte(cut.matte.tobytes(), cut.subject)
 
     def _load(self) -> None:
         """Begin to look, and load the model, however long either takes to become possible; only then is there work."""
-        if not self._until_possible(self._folders.start) or not self._until_possible(self._engine.warm):
+        if not (self._until_possible(self._open_ledger) and self._until_possible(lambda: self.folders.start())):
             return
-        self._folders.begin_work()
-        self._folders.wait_until_armed()
+        self._following.start()  # a model that is missing may be corrected there
+        if not self._until_possible(lambda: self._pipeline.engine.warm()):
+            return
+        self.folders.begin_work()
+        self.folders.wait_until_armed()
         self._ready.set()
-        took = time.monotonic() - self._started
-        _log.info("ready in %.2f s with %s (%s)", took, self._engine.model, self._engine.loaded[self._engine.model])
-        for folder in self._settings.folders:
+        took, engine = time.monotonic() - self._started, self._pipeline.engine
+        _log.info("ready in %.2f s with %s (%s)", took, engine.model, engine.loaded.get(engine.model, ""))
+        if self.folders.paused is not None:
+            _log.warning("paused: what is dropped is cut after: alphadrop resume")
+        for folder in self._following.settings.folders:
             _log.info("drop photographs into %s", printable(folder.input))
             _log.info("  cut-outs appear in  %s", printable(folder.output))
+
+    def _open_ledger(self) -> None:
+        if self._ledger is not None:
+            return
+        self._ledger = Ledger(paths.ledger_file())
+        for note in self._ledger.notes:
+            _log.warning("%s", note)
+        settings = self._following.settings
+        self._folders = HotFolders(settings.folders, self._pipeline, self._ledger, history=settings.history)
+
+    def _use(self, settings: Settings) -> None:
+        """Put other settings into force; nothing changes where their model cannot be used."""
+        engine = _engine_of(settings)
+        if engine.recipe != self._pipeline.engine.recipe:
+            engine.warm()
+            self._pipeline.engine = engine
+        if settings.limits.in_flight_pixels != self._pipeline.budget.pixels:
+            self._pipeline.budget = PixelBudget(settings.limits.in_flight_pixels)
+        self._pipeline.is_quiet = Surroundings(settings.quiet).are_quiet
+        logs.set_level(settings.log_level)
+        self.folders.use(settings.folders, history=settings.history)
 
     def _until_possible(self, step: Callable[[], object]) -> bool:
         """Take a step, again and again where it fails; return whether that was before the end."""
@@ -250,14 +330,48 @@ class _Process:
     def _model_report(self) -> ModelReport:
         from alphadrop.service.api import ModelReport
 
-        error = self._trouble
+        error, engine = self._trouble, self._pipeline.engine
         if error is not None and not isinstance(error, LedgerError):
-            return ModelReport(name=self._engine.model, state="missing", message=error.message, hint=error.hint)
-        device = self._engine.loaded.get(self._engine.model, "")
-        return ModelReport(name=self._engine.model, state="ready" if device else "loading", device=device)
+            return ModelReport(name=engine.model, state="missing", message=error.message, hint=error.hint)
+        device = engine.loaded.get(engine.model, "")
+        return ModelReport(name=engine.model, state="ready" if device else "loading", device=device)
+
+    def _ledger_report(self) -> LedgerReport:
+        from alphadrop.service.api import LedgerReport
+
+        trouble = self._folders.trouble if self._folders is not None else None
+        if trouble is None and isinstance(self._trouble, LedgerError):
+            trouble = self._trouble
+        notes = list(self._ledger.notes) if self._ledger is not None else []
+        if trouble is not None:
+            return LedgerReport(state="trouble", message=trouble.message, hint=trouble.hint, notes=notes)
+        return LedgerReport(state="ready" if self._ledger is not None else "opening", notes=notes)
+
+    def _configuration_report(self) -> ConfigurationReport:
+        from alphadrop.service.api import ConfigurationReport
+
+        following = self._following
+        return ConfigurationReport(file=printable(following.settings.file), problems=list(following.problems))
+
+    def _pause_report(self) -> PauseReport | None:
+        from alphadrop.service.api import PauseReport
+
+        pause = self._folders.paused if self._folders is not None else None
+        return None if pause is None else PauseReport(until=pause.until)
+
+
+def _engine_of(settings: Settings) -> Engine:
+    return Engine(
+        settings.model,
+        own_models=settings.models,
+        threads=settings.threads,
+        provider=settings.provider,
+        max_pixels=settings.limits.pixels,
+    )
 
 
 def _folder_report(folder: FolderStatus) -> FolderReport:
+    """Return what the API says of a folder."""
     from alphadrop.service.api import FolderReport
 
     return FolderReport(
@@ -265,5 +379,6 @@ def _folder_report(folder: FolderStatus) -> FolderReport:
         output=printable(folder.output),
         health=folder.health.state,
         remedy=folder.health.remedy,
+        warning=folder.health.warning,
         **folder.counts,
     )

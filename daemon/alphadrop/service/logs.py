@@ -9,7 +9,7 @@ from pathlib import Path
 
 from alphadrop.errors import printable, writing_failed
 
-__all__ = ["set_up"]
+__all__ = ["set_level", "set_up"]
 
 _FILE_SIZE = 1_000_000
 _FILES = 5
@@ -42,5 +42,10 @@ def set_up(file: Path, level: str) -> None:
         handler.setFormatter(_OneLine())
         root.addHandler(handler)
     root.setLevel(logging.WARNING)
-    logging.getLogger("alphadrop").setLevel(level.upper())
+    set_level(level)
     logging.captureWarnings(True)
+
+
+def set_level(level: str) -> None:
+    """Say how much is told from now on."""
+    logging.getLogger("alphadrop").setLevel(level.upper())

@@ -1,0 +1,207 @@
+"""What becomes of a photograph after it has been cut, or could not be: moved, deleted, brought back.
+
+Nothing is moved or deleted while somebody has it open for writing, nor when it is no longer what was read. A
+photograph is in its old place or in its new one, at every moment.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+from collections.abc import Iterator
+from pathlib import Path, PurePath
+from typing import Literal
+
+from alphadrop import atomic
+from alphadrop.errors import CannotWrite, JobRefused, TargetExists, printable, reading_failed, writing_failed
+from alphadrop.hotfolder.ledger import Ledger, Row
+from alphadrop.hotfolder.naming import fitted
+from alphadrop.hotfolder.scan import has_writer, is_at, look_at, open_input
+from alphadrop.hotfolder.settings import FolderSettings
+from alphadrop.hotfolder.stability import Content
+
+__all__ = ["bring_back", "put_away"]
+
+_log = logging.getLogger(__name__)
+_NUMBERS = 10_000
+
+
+def put_away(row: Row, settings: FolderSettings, ledger: Ledger) -> bool:
+    """Move or delete a photograph as the settings say; return whether that is settled.
+
+    False says that somebody has it open for writing. First it gets a hidden name beside its own: whoever opens or
+    replaces it from then on makes a new file, and whoever did so before is found out, and it gets its name back.
+
+    Raises:
+        FileError: it cannot be moved or deleted now.
+        LedgerError: nothing can be recorded.
+    """
+    destination = settings.failed if row.state == "failed" else settings.finished
+    deleting = row.state == "done" and settings.originals == "delete"
+    aside = _aside(row)
+    if os.path.lexists(aside) and not _is_as_noted(row, aside):
+        _give_back(aside, row.file)
+    if not deleting and (destination is None or (row.state == "done" and settings.originals != "move")):
+        if os.path.lexists(aside):  # a crash left it there
+            _give_back(aside, row.file)
+        ledger.settle_original(row, "")  # the settings have changed since
+        return True
+    if not os.path.lexists(aside):
+        if look_at(row.folder, row.path) is None and row.folder.is_dir():
+            _settle_gone(row, ledger, deleting=deleting)
+            return True
+        if destination is not None and not deleting and not destination.is_dir():
+            raise CannotWrite(f"{printable(destination)}: the folder is missing", "make it, or mount its disk")
+        taken = _take_aside(row, aside)
+        if taken != "taken":
+            if taken == "changed":
+                ledger.settle_original(row, "")
+            return taken == "changed"
+    if deleting:
+        _unlink(aside)
+        with ledger.durably():
+            ledger.settle_original(row, "deleted")
+        _log.info("%s: the original was deleted", printable(row.file))
+    elif destination is not None:
+        _move(row, aside, destination, ledger)
+    return True
+
+
+def _take_aside(row: Row, aside: Path) -> Literal["taken", "in use", "changed"]:
+    """Give a photograph its hidden name, if it is still what was read and nobody writes to it."""
+    descriptor = open_input(row.folder, row.path)
+    try:
+        if has_writer(descriptor):
+            return "in use"
+        if not _is_unchanged(row, descriptor) or not is_at(row.folder, row.path, descriptor):
+            return "changed"
+        try:
+            os.rename(row.file, aside)
+        except OSError as error:
+            raise writing_failed(row.file, error) from error
+        found: Literal["taken", "in use", "changed"] = "changed"
+        with contextlib.suppress(OSError):
+            moved = os.path.samestat(os.lstat(aside), os.fstat(descriptor))
+            if moved and _is_unchanged(row, descriptor):
+                found = "in use" if has_writer(descriptor) else "taken"
+        if found != "taken":
+            _give_back(aside, row.file)
+        return found
+    finally:
+        os.close(descriptor)
+
+
+def bring_back(row: Row, ledger: Ledger) -> None:
+    """Move a photograph back to where it was dropped.
+
+    Raises:
+        JobRefused: it was not moved away, or is not where it was moved to.
+        TargetExists: another photograph has its place.
+        CannotRead, CannotWrite, DiskFull: the file system refused.
+        LedgerError: nothing can be recorded.
+    """
+    if row.original_at is None:
+        raise JobRefused(f"{printable(row.file)}: was not moved away", "see what was with: alphadrop jobs")
+    if not os.path.lexists(row.original_at):
+        raise JobRefused(f"{printable(row.original_at)}: is no longer there", "look for it where you moved it")
+    _make_parents(row.folder, row.file)
+    with ledger.durably():  # before it is there: else it would be taken for dropped again
+        ledger.settle_original(row, "", row.original_at)
+    try:
+        atomic.move(row.original_at, row.file)
+    except BaseException:
+        ledger.settle_original(row, "moved", row.original_at)
+        raise
+    with contextlib.suppress(OSError):
+        _why_file(row.original_at).unlink()
+    ledger.settle_original(row, "")
+    _log.info("%s: brought back", printable(row.file))
+
+
+def _move(row: Row, aside: Path, destination: Path, ledger: Ledger) -> None:
+    if _has_arrived(row):  # and a crash left it here as well
+        _unlink(aside)
+        with ledger.durably():
+            ledger.settle_original(row, "moved", row.original_at)
+        return
+    for target in _names(destination / row.path):
+        if os.path.lexists(target):
+            continue
+        _make_parents(destination, target)
+        with ledger.durably():  # a crash right after the move must not leave it unknown where the photograph is
+            ledger.aim_original(row, target)
+        if row.state == "failed":
+            atomic.write_text(_why_file(target), f"{row.reason}\n")
+        try:
+            atomic.move(aside, target)
+        except TargetExists:
+            continue
+        with ledger.durably():
+            ledger.settle_original(row, "moved", target)
+        _log.info("%s: the original was moved to %s", printable(row.file), printable(target))
+        return
+    raise CannotWrite(f"{printable(row.file)}: every name for it is taken", f"tidy {printable(destination)}")
+
+
+def _give_back(aside: Path, file: Path) -> None:
+    """Give a photograph its name back; a numbered one where another has taken it meanwhile."""
+    for name in _names(file):
+        with contextlib.suppress(TargetExists):
+            atomic.move(aside, name)
+            return
+    raise CannotWrite(f"{printable(file)}: every name for it is taken", f"it is {printable(aside)} now")
+
+
+def _settle_gone(row: Row, ledger: Ledger, *, deleting: bool) -> None:
+    """Record what became of a photograph that is not there: a crash may have come between deed and record."""
+    if _has_arrived(row):
+        ledger.settle_original(row, "moved", row.original_at)
+    else:
+        ledger.settle_original(row, "deleted" if deleting else "")
+
+
+def _has_arrived(row: Row) -> bool:
+    """Return whether a photograph is where it was about to be moved to."""
+    return row.original_at is not None and _is_as_noted(row, row.original_at)
+
+
+def _unlink(file: Path) -> None:
+    try:
+        file.unlink()
+        atomic.sync_folder(file.parent)
+    except OSError as error:
+        raise writing_failed(file, error) from error
+
+
+def _is_unchanged(row: Row, descriptor: int) -> bool:
+    status = os.fstat(descriptor)
+    return Content(status.st_size, status.st_mtime_ns) == row.content
+
+
+def _is_as_noted(row: Row, file: Path) -> bool:
+    return look_at(file.parent, PurePath(file.name)) == row.content
+
+
+def _aside(row: Row) -> Path:
+    """Return the hidden name: the same after a crash, another for another content."""
+    return row.file.with_name(f".alphadrop-aside-{row.id}-{row.content.mtime_ns}")
+
+
+def _names(target: Path) -> Iterator[Path]:
+    yield target
+    for number in range(2, _NUMBERS):
+        yield target.with_name(fitted(target.stem, f"-{number}{target.suffix}"))
+
+
+def _why_file(target: Path) -> Path:
+    return target.with_name(fitted(target.name, ".txt"))
+
+
+def _make_parents(root: Path, target: Path) -> None:
+    if not root.is_dir():
+        raise reading_failed(root, FileNotFoundError(2, "the folder is missing"))
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise writing_failed(target.parent, error) from error

@@ -1,0 +1,301 @@
+"""Originals are moved, deleted and brought back; at every moment each is in its old place or in its new one."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from alphadrop import atomic
+from alphadrop.errors import JobRefused, TargetExists
+from alphadrop.hotfolder.originals import bring_back
+from daemon_process import wait_for
+from fake_segmenter import BLUE, GREEN, RED, Ground, photograph, started
+
+LONG = "x" * 251 + ".jpg"
+
+
+@pytest.fixture(params=["same disk", "another disk"])
+def finished(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
+    """A folder for originals, on the disk of the input or on another."""
+    if request.param == "same disk":
+        folder = tmp_path / "finished"
+        folder.mkdir()
+        yield folder
+        return
+    other = Path("/dev/shm")
+    if not other.is_dir() or other.stat().st_dev == tmp_path.stat().st_dev:
+        pytest.skip("there is no second file system here")
+    folder = other / f"alphadrop-{os.getpid()}-{tmp_path.name}"
+    folder.mkdir()
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def moving(tmp_path: Path, finished: Path) -> Iterator[Ground]:
+    ground = Ground(tmp_path, originals="move", finished=finished, failed=finished)
+    yield ground
+    ground.ledger.close()
+
+
+@pytest.fixture
+def deleting(tmp_path: Path) -> Iterator[Ground]:
+    ground = Ground(tmp_path, originals="delete")
+    yield ground
+    ground.ledger.close()
+
+
+def in_folder(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir())
+
+
+def test_an_original_is_moved_when_its_output_is_there_with_all_it_is(moving: Ground, finished: Path) -> None:
+    path = moving.drop("sub/a.jpg", GREEN)
+    os.utime(path, ns=(10**18, 10**18))
+    path.chmod(0o640)
+    whole = path.read_bytes()
+    moving.note("sub/a.jpg")
+    moving.work()
+    assert moving.outputs() == {"sub/a.png": GREEN}
+    assert in_folder(moving.input) == []
+    assert in_folder(finished) == ["sub/a.jpg"]
+    there = finished / "sub" / "a.jpg"
+    assert there.read_bytes() == whole
+    assert (there.stat().st_mtime_ns, there.stat().st_mode & 0o777) == (10**18, 0o640)
+    row = moving.row("sub/a.jpg")
+    assert (row.state, row.original, row.original_at) == ("done", "moved", there)
+
+
+def test_an_original_is_deleted_when_its_output_is_there(deleting: Ground) -> None:
+    deleting.cut("a.jpg", GREEN)
+    assert deleting.outputs() == {"a.png": GREEN}
+    assert in_folder(deleting.input) == []
+    assert deleting.row("a.jpg").original == "deleted"
+
+
+def test_it_stays_another_settle_time(tmp_path: Path) -> None:
+    ground = Ground(tmp_path, originals="delete", settle=5.0)
+    ground.drop("a.jpg")
+    ground.note("a.jpg")
+    assert ground.work() == 1
+    assert in_folder(ground.input) == ["a.jpg"]
+    assert ground.worker.next_due() == 5
+    ground.clock.now += 5
+    assert ground.work() == 1
+    assert in_folder(ground.input) == []
+    ground.ledger.close()
+
+
+def test_without_an_output_it_stays(deleting: Ground) -> None:
+    deleting.fake.subject = False
+    deleting.cut("empty.jpg")
+    photograph(deleting.output / "b.png", BLUE)
+    deleting.change(if_exists="skip")
+    assert deleting.fake.segmenter is not None
+    deleting.fake.segmenter.subject = True
+    deleting.cut("b.jpg")
+    (deleting.input / "c.jpg").write_text("no photograph")
+    deleting.note("c.jpg")
+    deleting.work()
+    assert in_folder(deleting.input) == ["b.jpg", "c.jpg", "empty.jpg"]
+
+
+def test_one_that_cannot_be_cut_is_moved_with_a_line_that_says_why(moving: Ground, finished: Path) -> None:
+    (moving.input / "sub").mkdir()
+    (moving.input / "sub" / "a.jpg").write_text("no photograph")
+    moving.note("sub/a.jpg")
+    moving.work()
+    assert in_folder(moving.input) == []
+    assert in_folder(finished) == ["sub/a.jpg", "sub/a.jpg.txt"]
+    (line,) = (finished / "sub" / "a.jpg.txt").read_text().splitlines()
+    assert "sub/a.jpg" in line
+    assert "not a picture" in line
+
+
+def test_the_longest_names_find_room_there(moving: Ground, finished: Path) -> None:
+    for content in ("no photograph", "none either"):
+        (moving.input / LONG).write_text(content)
+        moving.note(LONG)
+        moving.work()
+    names = in_folder(finished)
+    assert len(names) == 4
+    assert all(len(name) <= 255 for name in names)
+    assert sorted(name.endswith(".txt") for name in names) == [False, False, True, True]
+
+
+def test_nothing_there_is_written_over(moving: Ground, finished: Path) -> None:
+    (finished / "a.jpg").write_bytes(b"mine")
+    moving.cut("a.jpg", RED)
+    assert (finished / "a.jpg").read_bytes() == b"mine"
+    assert in_folder(finished) == ["a-2.jpg", "a.jpg"]
+
+
+def test_another_photograph_of_the_same_name_gets_an_output_of_its_own(moving: Ground, finished: Path) -> None:
+    moving.cut("a.jpg", RED)
+    moving.cut("a.jpg", GREEN)
+    assert moving.outputs() == {"a.jpg.png": GREEN, "a.png": RED}
+    assert in_folder(finished) == ["a-2.jpg", "a.jpg"]
+
+
+def test_a_folder_for_them_that_is_missing_is_waited_for(moving: Ground, finished: Path) -> None:
+    finished.rmdir()
+    moving.cut("a.jpg", RED)
+    assert moving.outputs() == {"a.png": RED}
+    assert in_folder(moving.input) == ["a.jpg"]
+    finished.mkdir()
+    moving.clock.now += 300
+    moving.work()
+    assert in_folder(finished) == ["a.jpg"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has leases")
+def test_one_that_somebody_writes_to_stays(deleting: Ground) -> None:
+    deleting.change(settle=1.0)
+    deleting.drop("a.jpg", RED)
+    deleting.note("a.jpg")
+    assert deleting.worker.work()
+    with (deleting.input / "a.jpg").open("ab"):
+        deleting.clock.now += 1
+        assert deleting.work() == 1
+        assert in_folder(deleting.input) == ["a.jpg"]
+    deleting.clock.now += 10
+    deleting.work()
+    assert in_folder(deleting.input) == []
+
+
+def test_one_that_was_changed_stays_and_keeps_its_new_content(deleting: Ground) -> None:
+    deleting.change(settle=1.0)
+    deleting.drop("a.jpg", RED)
+    deleting.note("a.jpg")
+    assert deleting.worker.work()
+    changed = deleting.drop("a.jpg", GREEN).read_bytes()
+    deleting.clock.now += 1
+    deleting.work()
+    assert (deleting.input / "a.jpg").read_bytes() == changed
+    assert deleting.row("a.jpg").original == ""
+
+
+@pytest.mark.parametrize("moment", ["before it is taken aside", "after it was taken aside"])
+def test_one_that_is_replaced_in_the_last_moment_is_never_lost(
+    deleting: Ground, moment: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rename = os.rename
+    newer = photograph(deleting.root / "newer.jpg", GREEN, size=(60, 60))
+    content = newer.read_bytes()
+
+    def racing(source: Path, target: Path) -> None:
+        monkeypatch.undo()
+        if moment.startswith("before"):
+            newer.replace(source)
+        rename(source, target)
+        if moment.startswith("after"):
+            newer.replace(source)
+
+    monkeypatch.setattr(os, "rename", racing)
+    deleting.cut("a.jpg", RED)
+    assert in_folder(deleting.input) == ["a.jpg"]
+    assert (deleting.input / "a.jpg").read_bytes() == content
+
+
+class _Killed(BaseException):
+    pass
+
+
+@pytest.mark.parametrize("place", ["rename", "move", "settle"])
+def test_a_crash_at_any_step_leaves_it_in_one_place_and_the_next_start_goes_on(
+    moving: Ground, finished: Path, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def kill_after(work: Callable[..., object]) -> Callable[..., None]:
+        def killed(*given: object, **named: object) -> None:
+            monkeypatch.undo()
+            work(*given, **named)
+            raise _Killed
+
+        return killed
+
+    if place == "rename":
+        monkeypatch.setattr(os, "rename", kill_after(os.rename))
+    elif place == "move":
+        monkeypatch.setattr(atomic, "move", kill_after(atomic.move))
+    else:
+        monkeypatch.setattr(moving.ledger, "settle_original", kill_after(moving.ledger.settle_original))
+    with pytest.raises(_Killed):
+        moving.cut("a.jpg", RED)
+    moving.restart()
+    moving.ledger.recover()
+    moving.work()
+    assert in_folder(moving.input) == []
+    assert in_folder(finished) == ["a.jpg"]
+    assert moving.row("a.jpg").original == "moved"
+    assert moving.fake.runs == 1
+
+
+def test_undo_brings_it_back_and_it_is_neither_cut_nor_moved_again(moving: Ground, finished: Path) -> None:
+    path = moving.drop("sub/a.jpg", RED)
+    whole = path.read_bytes()
+    moving.note("sub/a.jpg")
+    moving.work()
+    bring_back(moving.row("sub/a.jpg"), moving.ledger)
+    assert path.read_bytes() == whole
+    assert in_folder(finished) == []
+    row = moving.row("sub/a.jpg")
+    assert (row.state, row.original) == ("done", "")
+    assert moving.ledger.knows(moving.input, row.path, row.content)
+    assert moving.work() == 0
+
+
+def test_undo_of_a_failed_one_takes_its_line_away(moving: Ground, finished: Path) -> None:
+    (moving.input / "a.jpg").write_text("no photograph")
+    moving.note("a.jpg")
+    moving.work()
+    bring_back(moving.row("a.jpg"), moving.ledger)
+    assert in_folder(moving.input) == ["a.jpg"]
+    assert in_folder(finished) == []
+
+
+def test_undo_writes_nothing_over_and_says_what_is_in_the_way(moving: Ground, finished: Path) -> None:
+    moving.cut("a.jpg", RED)
+    moving.drop("a.jpg", GREEN)
+    with pytest.raises(TargetExists, match=r"a\.jpg"):
+        bring_back(moving.row("a.jpg"), moving.ledger)
+    assert in_folder(finished) == ["a.jpg"]
+    (moving.input / "a.jpg").unlink()
+    (finished / "a.jpg").unlink()
+    with pytest.raises(JobRefused, match="no longer there"):
+        bring_back(moving.row("a.jpg"), moving.ledger)
+
+
+def test_undo_of_one_that_was_never_moved_says_so(deleting: Ground) -> None:
+    deleting.cut("a.jpg")
+    with pytest.raises(JobRefused, match="was not moved away"):
+        bring_back(deleting.row("a.jpg"), deleting.ledger)
+
+
+def test_the_same_photograph_dropped_again_is_done_again(deleting: Ground) -> None:
+    deleting.change(settle=0.1, rescan=86_400.0)
+    path = deleting.drop("a.jpg", RED)
+    shutil.copy2(path, deleting.root / "kept.jpg")
+    with started(deleting):
+        for runs in (1, 2):
+            wait_for(lambda: not path.exists(), "the original to be deleted")
+            assert deleting.fake.runs == runs
+            if runs == 1:
+                shutil.copy2(deleting.root / "kept.jpg", path)
+    assert deleting.outputs() == {"a.png": RED}
+
+
+def test_what_is_brought_back_while_the_folder_is_watched_is_not_done_again(moving: Ground, finished: Path) -> None:
+    moving.change(settle=0.0, rescan=86_400.0)
+    moving.drop("a.jpg", RED)
+    with started(moving) as folders:
+        wait_for(lambda: moving.ledger.rows(original="moved"), "the original to be moved")
+        folders.undo()
+        moving.drop("b.jpg", GREEN)
+        wait_for(lambda: (finished / "b.jpg").exists(), "another to be done after it")
+    assert in_folder(moving.input) == ["a.jpg"]
+    assert moving.fake.runs == 2
