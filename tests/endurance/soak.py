@@ -216,7 +216,8 @@ class Soak:
 
     def run(self, seconds: float) -> Iterator[str]:
         """Run to the end; yield what cut the run short."""
-        self.home.configure(folder=f"settle: {SETTLE}")
+        # Quiet work loads the network anew when other programs come and go: then memory would tell of them.
+        self.home.configure(folder=f"settle: {SETTLE}", top="quiet: never")
         try:
             with running(self.home) as process:
                 self._started = time.monotonic()

@@ -722,3 +722,29 @@ def test_what_is_broken_off_is_put_back_as_if_it_had_not_been_taken(ground: Grou
     ground.fake.before = lambda: None
     ground.work()
     assert ground.outputs() == {"a.png": RED}
+
+
+def test_names_are_given_in_the_order_photographs_came_in_not_that_in_which_they_are_done(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, colour in (("foo.jpg", RED), ("foo.png", GREEN)):
+        ground.drop(name, colour)
+        ground.note(name)
+    cut = ground.pipeline.cut
+
+    def overtaken(*given):  # type: ignore[no-untyped-def]
+        monkeypatch.undo()
+        assert ground.worker.work()
+        return cut(*given)
+
+    monkeypatch.setattr(ground.pipeline, "cut", overtaken)
+    assert ground.worker.work()
+    assert ground.outputs() == {"foo.png": RED, "foo.png.png": GREEN}
+
+
+def test_a_name_that_nothing_was_written_under_is_free_again(ground: Ground) -> None:
+    (ground.input / "foo.jpg").write_text("no photograph")
+    ground.note("foo.jpg")
+    ground.work()
+    ground.cut("foo.png", GREEN)
+    assert ground.outputs() == {"foo.png": GREEN}

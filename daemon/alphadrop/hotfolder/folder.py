@@ -99,8 +99,8 @@ class HotFolder:
         """
         hints = self._watch.take() if self._watch is not None else Hints()
         if hints.everything or now >= self._next_scan or self._has_lost_sight() or self._may_take_more():
-            self._scan(now)
-        for path in hints.paths:
+            self._scan(now, hints)
+        for path in sorted(hints.paths):  # of two that want one name, always the same gets it
             if self._looked_for(path):
                 self._wait_for(path)
         return self._judge(now)
@@ -121,32 +121,42 @@ class HotFolder:
         """Give the watch back."""
         self._disarm()
 
-    def _scan(self, now: float) -> None:
+    def _scan(self, now: float, hints: Hints) -> None:
         started = time.monotonic()
         self._next_scan = now + self.settings.rescan
         self._more_to_settle = False
+        watch = self._watch
         health = self._arm()
         if health.is_open:
             try:
                 self._meet()
-                self._find_unknown()
+                found = self._find_unknown()
             except CannotRead as error:
                 health = self._unreadable(error)
             else:
                 self._look_after()
+                told = hints.everything or found <= hints.paths
+                if health.state == "watching" and self._watch is watch and not told:
+                    self._disarm()  # events do not come any more: its disk may have been away for a moment
+                    self._next_scan = now
         if health.state != "watching":
             took = time.monotonic() - started
             self._next_scan = now + min(max(_POLL, took / _POLL_PART), self.settings.rescan)
         self._say(health)
 
-    def _find_unknown(self) -> None:
+    def _find_unknown(self) -> set[PurePath]:
+        """Wait for the files that are not noted yet to settle; return those that were not waited for before."""
+        new = set()
         found = walk(self.settings.input, recursive=self.settings.recursive, skipped=self._set_apart())
         ours = ((path, content) for path, content in found if wanted(path, self.settings))
         for some in _batches(ours, _AT_ONCE):
             for path in self._ledger.unknown(self.settings.input, some):
+                if path not in self._settling:
+                    new.add(path)
                 self._wait_for(path)
             if self._more_to_settle:
-                return
+                break
+        return new
 
     def _wait_for(self, path: PurePath) -> None:
         if len(self._settling) < _SETTLING_AT_MOST:

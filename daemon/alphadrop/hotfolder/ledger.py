@@ -316,7 +316,8 @@ class Ledger:
             reason: for people.
             original_due: when the photograph is to be moved or deleted, by the clock of `postpone`; None for never.
         """
-        self._change(
+        self._end(
+            row,
             """UPDATE files SET state = ?, outcome = ?, reason = ?, settings = ?, model = ?, seconds = ?, suspect = 0,
                crashes = 0, finished_at = ?, original = ?, not_before = ? WHERE id = ? AND state = 'working'""",
             (
@@ -335,7 +336,8 @@ class Ledger:
 
     def fail(self, row: Row, code: str, reason: str, *, now: float, original_due: float | None = None) -> None:
         """Record that a file cannot be cut out, until it changes or is retried; arguments as for `finish`."""
-        self._change(
+        self._end(
+            row,
             """UPDATE files SET state = 'failed', outcome = ?, reason = ?, finished_at = ?, original = ?, not_before = ?
                WHERE id = ? AND state = 'working'""",
             (code, printable(reason), now, "" if original_due is None else "due", original_due or 0.0, row.id),
@@ -656,6 +658,12 @@ class Ledger:
                 with contextlib.suppress(sqlite3.Error):
                     self._db.execute("ROLLBACK")
                 raise
+
+    def _end(self, row: Row, statement: str, values: tuple[object, ...]) -> None:
+        """Record the end of a row, and give up the names that nothing was written under."""
+        with self._changing():
+            if self._db.execute(statement, values).rowcount:
+                self._db.execute("DELETE FROM claims WHERE file = ? AND size IS NULL AND next_size IS NULL", (row.id,))
 
     def _change(self, statement: str, values: tuple[object, ...] = ()) -> int:
         with self._using():

@@ -57,5 +57,8 @@ class Settling:
         """Return the files that could have settled, and those not looked at yet."""
         return [path for path, (_, since) in self._seen.items() if now - since >= self.settle]
 
+    def __contains__(self, path: PurePath) -> bool:
+        return path in self._seen
+
     def __len__(self) -> int:
         return len(self._seen)

@@ -10,6 +10,7 @@ import errno
 import os
 import sys
 import threading
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
@@ -25,6 +26,9 @@ from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver
 
 __all__ = ["Hints", "Watch"]
+
+# watchdog 7 says so of every folder that is made inside a new one; both are watched all the same.
+warnings.filterwarnings("ignore", "Callback with id", RuntimeWarning)
 
 _MOST_HINTS = 4096
 _READERS = ("_inotify_fd", "_inotify")

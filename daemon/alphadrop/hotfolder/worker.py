@@ -6,6 +6,7 @@ reason that passes and concerns a whole folder (its disk is full) holds up the f
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import threading
@@ -192,9 +193,17 @@ class Worker:
                 row = self._ledger.take(settings.input, now, time.time(), self._in_hand)
                 if row is not None:
                     self._last_folder = settings.input
+                    self._reserve_names(row, settings)
                     self._in_hand[row.id] = cancellation = Cancellation()
                     return row, settings, cancellation
         return None
+
+    def _reserve_names(self, row: Row, settings: FolderSettings) -> None:
+        """Have names given in the order in which photographs came, not in that in which they are done."""
+        job = _Job(row, settings, descriptor=-1, made_ns=0)
+        for kind in kinds(settings):
+            with contextlib.suppress(_Skipped, FileError):  # met again, and told, when there is something to write
+                self._target(job, kind)
 
     def _in_turn(self, folders: Sequence[FolderSettings]) -> Iterator[FolderSettings]:
         """Yield the folders, beginning after the one that was served last."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import time
 from dataclasses import dataclass
 from typing import Annotated, Literal, Protocol
 
@@ -13,6 +15,7 @@ from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from alphadrop import __version__
 from alphadrop.errors import (
@@ -261,7 +264,19 @@ class ErrorAnswer(BaseModel):
 
 _LONGEST_SIDE = 65_535
 _SEE_CALLS = "the calls are in /v1/openapi.json"
-_CODES = {400: "invalid_request", 404: "not_found", 405: "method_not_allowed"}
+_CODES = {
+    400: "invalid_request",
+    404: "not_found",
+    405: "method_not_allowed",
+    408: "too_slow",
+    413: "too_large",
+}
+_PIECE_WITHIN = 30.0
+"""Seconds that a client may be silent in the middle of a body."""
+_BODY_WITHIN = 300.0
+"""Seconds that a whole body may take."""
+_LONGEST_BODY = 1_000_000
+"""Bytes of a body that is no picture."""
 
 
 def make_app(daemon: Daemon) -> FastAPI:
@@ -275,6 +290,8 @@ def make_app(daemon: Daemon) -> FastAPI:
         redirect_slashes=False,
         responses={"default": {"model": ErrorAnswer, "description": "Any error"}},
     )
+
+    app.add_middleware(_Bounded)
 
     @app.get("/v1/status", summary="How the daemon and its folders are")
     def status() -> Status:
@@ -376,19 +393,49 @@ def make_app(daemon: Daemon) -> FastAPI:
     return app
 
 
+class _Bounded:
+    """Waits for no body for ever, and takes none without end; that of a picture has the length of the picture."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            receive = _bounded(receive, None if scope["path"] == "/v1/matte" else _LONGEST_BODY)
+        await self._app(scope, receive, send)
+
+
+def _bounded(receive: Receive, longest: int | None) -> Receive:
+    end, received, whole = time.monotonic() + _BODY_WITHIN, 0, False
+
+    async def bounded() -> Message:
+        nonlocal received, whole
+        if whole:
+            return await receive()
+        try:
+            message = await asyncio.wait_for(receive(), min(_PIECE_WITHIN, end - time.monotonic()))
+        except TimeoutError:
+            raise HTTPException(408, "the body came too slowly", {"Connection": "close"}) from None
+        received += len(message.get("body", b""))
+        whole = not message.get("more_body", False)
+        if longest is not None and received > longest:
+            raise HTTPException(413, f"the body is longer than {longest} bytes")
+        return message
+
+    return bounded
+
+
 async def _body(request: Request, length: int) -> bytearray:
-    """Return a body that must have exactly this length, without ever holding more."""
-    body = bytearray(length)
-    received = 0
+    """Return a body that must have exactly this length, without ever holding more than that, or than has come."""
+    body = bytearray()
     async for piece in request.stream():
-        if received + len(piece) > length:
+        if len(body) + len(piece) > length:
             raise BadOptions(
                 f"the body is longer than the {length} bytes that its size says", "send rows without padding"
             )
-        body[received : received + len(piece)] = piece
-        received += len(piece)
-    if received != length:
-        raise BadOptions(f"the body has {received} bytes, its size says {length}", "send rows without padding")
+        body += piece
+    if len(body) != length:
+        raise BadOptions(f"the body has {len(body)} bytes, its size says {length}", "send rows without padding")
     return body
 
 
