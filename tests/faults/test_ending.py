@@ -43,7 +43,7 @@ FOR_EVER = """while True:
 @pytest.fixture
 def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
     home = Home(tmp_path_factory.mktemp("h"))
-    home.configure(folder="settle: 0\nedges: plain")
+    home.configure(folder="settle: 0\nedges: plain", top="quiet: never")
     return home
 
 
