@@ -118,15 +118,7 @@ class HotFolders:
 
     def status(self) -> list[FolderStatus]:
         """Return each folder as it is now; nothing is counted while the ledger cannot be used."""
-        return [
-            FolderStatus(
-                folder.settings.input,
-                folder.settings.output,
-                _with_hold(folder.health, self._worker.hold(folder.settings.input)),
-                self._counts(folder.settings.input),
-            )
-            for folder in self._folders
-        ]
+        return [self._status_of(folder) for folder in self._folders]
 
     @property
     def trouble(self) -> LedgerError | None:
@@ -331,6 +323,12 @@ class HotFolders:
 
     def _open_folders(self) -> Sequence[FolderSettings]:
         return [folder.settings for folder in self._folders if folder.health.is_open]
+
+    def _status_of(self, folder: HotFolder) -> FolderStatus:
+        settings, counts = folder.settings, self._counts(folder.settings.input)
+        # What held up photographs of which none is left has not been met again, and may be over.
+        hold = self._worker.hold(settings.input) if counts.get("pending") else None
+        return FolderStatus(settings.input, settings.output, _with_hold(folder.health, hold), counts)
 
     def _counts(self, folder: Path) -> Mapping[str, int]:
         try:
