@@ -66,6 +66,7 @@ def test_row_36_files_settle_and_retries_happen_while_the_clock_jumps_by_years_b
 
     monkeypatch.setattr(worker, "_LONGEST_WAIT", 0.2)
     monkeypatch.setattr(hotfolders, "_MOST_WAIT", 0.2)
+    monkeypatch.setattr(hotfolders, "_GAP", float("inf"))  # without the new attempt that follows on a jump
     refusing: list[str] = []
     ground.fake.before = refuse_at_first
     with started(ground):

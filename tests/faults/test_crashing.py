@@ -22,7 +22,7 @@ from alphadrop.hotfolder.ledger import Ledger, Row
 from daemon_process import Home, running, wait_for
 from fake_segmenter import RED, Ground, assert_cut_from
 
-pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="speaks of signals")
+pytestmark = [pytest.mark.long, pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="speaks of signals")]
 
 
 @pytest.fixture
