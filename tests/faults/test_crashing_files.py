@@ -19,12 +19,12 @@ from alphadrop.hotfolder.ledger import Ledger, Row
 from daemon_process import PATIENCE, Home, wait_for
 from fake_segmenter import assert_cut_from
 
+pytestmark = pytest.mark.long
+
 MARK = b"this file ends whoever decodes it"
 # In the daemon and in the process of its own alike: what decoders do to a file that they have a bug for.
 SITECUSTOMIZE = f"""
 import os, sys
-
-pytestmark = pytest.mark.long
 if "alphadrop" in sys.orig_argv or "alphadrop.pipeline.apart" in sys.orig_argv:
     from PIL import Image
     plain = Image.open

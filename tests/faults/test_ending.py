@@ -19,7 +19,7 @@ from alphadrop.hotfolder.ledger import Ledger, Row
 from daemon_process import PATIENCE, Home, running, wait_for
 from fake_segmenter import assert_cut_from
 
-NAMES = [f"{number}.jpg" for number in range(6)]
+NAMES = [f"{number}.jpg" for number in range(4)]
 
 _PROGRAM = """
 import sys, time
