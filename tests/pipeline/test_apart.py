@@ -195,8 +195,7 @@ def test_priority_of_the_thread_that_asks_is_that_of_the_process(decoder: Path) 
 
 @pytest.mark.parametrize("number", [signal.SIGABRT, signal.SIGSEGV, signal.SIGKILL])
 def test_process_that_crashes_is_said_to_by_the_name_of_its_signal(decoder: Path, number: signal.Signals) -> None:
-    end = f"signal.signal({int(number)}, signal.SIG_DFL); os.kill(os.getpid(), {int(number)})"  # nohup ignores SIGHUP
-    data = marked(f"{end}; threading.Event().wait()")
+    data = marked(f"os.kill(os.getpid(), {int(number)}); threading.Event().wait()")
     with pytest.raises(CrashesDecoder, match=rf"suspect\.jpg: .*\({number.name}\)") as caught:
         cut_apart(data, order(), RECIPE, Cancellation())
     assert caught.value.hint
@@ -230,7 +229,8 @@ def test_process_that_never_comes_to_an_end_is_ended(decoder: Path, monkeypatch:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_process_that_is_asked_to_end_with_the_daemon_has_not_crashed(decoder: Path, number: signal.Signals) -> None:
-    data = marked(f"os.kill(os.getpid(), {int(number)}); threading.Event().wait()")
+    end = f"signal.signal({int(number)}, signal.SIG_DFL); os.kill(os.getpid(), {int(number)})"  # nohup ignores SIGHUP
+    data = marked(f"{end}; threading.Event().wait()")
     with pytest.raises(Cancelled, match=r"suspect\.jpg"):
         cut_apart(data, order(), RECIPE, Cancellation())
 
