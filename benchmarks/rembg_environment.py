@@ -29,5 +29,12 @@ def peer_python(*, command_line: bool = False) -> str:
 
 
 def peer_variables() -> dict[str, str]:
-    """Return the variables that give rembg the network `benchmarks/fetch_networks.py` fetched, and all processors."""
-    return {"U2NET_HOME": str(CACHE / "networks"), "OMP_NUM_THREADS": str(os.cpu_count())}
+    """Return the variables that give rembg the network `benchmarks/fetch_networks.py` fetched, and all processors.
+
+    Its ONNX Runtime calls nobody either.
+    """
+    return {
+        "U2NET_HOME": str(CACHE / "networks"),
+        "OMP_NUM_THREADS": str(os.cpu_count()),
+        "ORT_DISABLE_TELEMETRY": "1",
+    }
