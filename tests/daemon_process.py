@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -74,6 +75,11 @@ class Home:
         lines = [f"- input: {self.input}", f"  output: {self.output}"]
         lines += [f"  {line}" for line in folder.splitlines()]
         (self.root / "alphadrop.yaml").write_text("\n".join([top, "folders:", *lines, ""]))
+
+    def drop(self, photograph: Path, name: str) -> None:
+        """Put a photograph into the input folder in one step: of a copy, the daemon may see the half."""
+        shutil.copy(photograph, self.root / name)
+        (self.root / name).rename(self.input / name)
 
     def alphadrop(self, *arguments: str | Path, timeout: float = PATIENCE) -> subprocess.CompletedProcess[str]:
         """Run a command to its end."""

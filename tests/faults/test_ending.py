@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -11,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 import pytest
 
 from alphadrop.client import Client
@@ -56,7 +56,7 @@ def at_the_network(home: Home, photograph: Path, network: str, grace: str = "") 
     try:
         wait_for(lambda: state(home) == "ready", "the daemon")
         for name in NAMES:
-            shutil.copy(photograph, home.input / name)
+            home.drop(photograph, name)
         wait_for((home.root / "network").exists, "the network to be at work")
         yield process
     finally:
@@ -130,3 +130,14 @@ def test_row_41_a_second_signal_forces_the_end_and_nothing_is_lost(
         assert process.wait(timeout=PATIENCE) == 128 + second
     assert os.listdir(home.output) == []
     assert_finished_by_the_next(home, photographs["cat"])
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="no process can be stopped here")
+def test_row_41_a_daemon_that_was_stopped_hears_the_signal_to_end_when_it_goes_on(home: Home) -> None:
+    with running(home) as process:
+        process.send_signal(signal.SIGSTOP)
+        wait_for(lambda: psutil.Process(process.pid).status() == psutil.STATUS_STOPPED, "it to be stopped")
+        process.terminate()  # as a shell ends a job that ctrl-Z has stopped
+        process.send_signal(signal.SIGCONT)
+        assert process.wait(timeout=PATIENCE) == 0
+    assert sorted(os.listdir(home.run)) == ["daemon.lock"]

@@ -95,7 +95,7 @@ def test_a_signal_while_the_model_is_loaded_ends_it_in_order_too(home: Home) -> 
 
 def test_a_signal_during_the_network_lets_the_photograph_be_finished(home: Home, large_photograph: Path) -> None:
     with running(home) as process:
-        shutil.copy(large_photograph, home.input / "a.jpg")
+        home.drop(large_photograph, "a.jpg")
         wait_for(lambda: counts(home)["working"] == 1, "the work to begin")
         process.terminate()
         assert process.wait(timeout=PATIENCE) == 0
@@ -128,7 +128,7 @@ def test_a_second_signal_forces_the_end_and_the_file_is_done_the_next_time(
 ) -> None:
     with begun(home, sys.executable, "-c", _NEVER_ENDING) as process:
         wait_for(lambda: status(home).get("state") == "ready", "the daemon")
-        shutil.copy(photographs["cat"], home.input / "a.jpg")
+        home.drop(photographs["cat"], "a.jpg")
         wait_for(lambda: counts(home)["working"] == 1, "the work to begin")
         process.terminate()
         wait_for(lambda: status(home)["state"] == "stopping", "the first signal to be heard")
@@ -145,7 +145,7 @@ def test_a_file_that_takes_longer_than_the_grace_is_put_back_and_the_end_is_in_o
 ) -> None:
     with begun(home, sys.executable, "-c", _SHORT_GRACE) as process:
         wait_for(lambda: status(home).get("state") == "ready", "the daemon")
-        shutil.copy(photographs["cat"], home.input / "a.jpg")
+        home.drop(photographs["cat"], "a.jpg")
         wait_for(lambda: counts(home)["working"] == 1, "the work to begin")
         process.terminate()
         assert process.wait(timeout=PATIENCE) == 0
@@ -178,7 +178,7 @@ def test_a_run_of_the_network_that_takes_longer_than_the_grace_is_broken_off_and
 ) -> None:
     with begun(home, sys.executable, "-c", _LONG_AND_CANCELLABLE) as process:
         wait_for(lambda: status(home).get("state") == "ready", "the daemon")
-        shutil.copy(photographs["cat"], home.input / "a.jpg")
+        home.drop(photographs["cat"], "a.jpg")
         wait_for(lambda: counts(home)["working"] == 1, "the work to begin")
         process.terminate()
         assert process.wait(timeout=PATIENCE) == 0
@@ -195,7 +195,7 @@ def test_a_signal_after_a_request_to_stop_is_the_first_and_forces_nothing(
 ) -> None:
     with begun(home, sys.executable, "-c", _SHORT_GRACE.replace("0.2", "3")) as process:
         wait_for(lambda: status(home).get("state") == "ready", "the daemon")
-        shutil.copy(photographs["cat"], home.input / "a.jpg")
+        home.drop(photographs["cat"], "a.jpg")
         wait_for(lambda: counts(home)["working"] == 1, "the work to begin")
         Client(home.run).stop()
         process.terminate()
@@ -204,7 +204,7 @@ def test_a_signal_after_a_request_to_stop_is_the_first_and_forces_nothing(
 
 def test_a_kill_in_the_middle_of_the_work_loses_nothing_and_doubles_nothing(home: Home, large_photograph: Path) -> None:
     with running(home) as process:
-        shutil.copy(large_photograph, home.input / "a.jpg")
+        home.drop(large_photograph, "a.jpg")
         wait_for(lambda: counts(home)["working"] == 1, "the work to begin")
         process.kill()
         process.wait()
@@ -221,7 +221,7 @@ def test_a_model_that_is_missing_is_waited_for_with_the_api_up(home: Home, photo
     model = home.root / "own.onnx"
     rows = f"model: own\nmodels:\n- name: own\n  file: {model}\n  licence: Apache-2.0\n"
     home.configure(folder="settle: 0", top=rows)
-    shutil.copy(photographs["astronaut"], home.input / "a.jpg")
+    home.drop(photographs["astronaut"], "a.jpg")
     impatient = "import sys\nfrom alphadrop.service import lifecycle\nlifecycle._RETRY = 0.1\n"
     with begun(home, sys.executable, "-c", f"{impatient}from alphadrop.cli import main\nsys.exit(main())") as process:
         wait_for(lambda: status(home).get("state") == "waiting for a model", "the daemon to wait")
@@ -300,7 +300,7 @@ def test_a_run_folder_too_long_for_a_socket_is_said(home: Home) -> None:
 def test_the_state_is_told_while_photographs_are_cut(home: Home, photographs: dict[str, Path]) -> None:
     with running(home):
         for number in range(4):
-            shutil.copy(photographs["cat"], home.input / f"{number}.jpg")
+            home.drop(photographs["cat"], f"{number}.jpg")
         seen: list[bool] = []
         stop = threading.Event()
 

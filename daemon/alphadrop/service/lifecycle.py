@@ -6,12 +6,11 @@ or puts it back, within ten seconds; a second one ends the process at once.
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import logging
 import os
-import queue
 import signal
+import socket
 import sys
 import threading
 import time
@@ -112,7 +111,7 @@ class _Process:
         self._ledger: Ledger | None = None
         self._folders: HotFolders | None = None
         self._started = time.monotonic()
-        self._told_to_end: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._told_to_end, self._tell_to_end = socket.socketpair()
         self._ending = threading.Event()
         self._ready = threading.Event()
         self._trouble: AlphadropError | None = None
@@ -175,7 +174,7 @@ class _Process:
         from alphadrop.service.api import Stopping
 
         self._ending.set()
-        self._told_to_end.put(None)
+        self._tell_to_end.send(b"\0")
         return Stopping(pid=os.getpid())
 
     def pause(self, seconds: float | None) -> None:
@@ -303,19 +302,17 @@ class _Process:
             if signalled:
                 os._exit(128 + number)
             signalled = True
-            self._told_to_end.put(None)  # unlike an Event's set, safe while the same thread is waiting
 
+        # The system may give a signal to any thread, as it does in a process that was stopped: this wakes the first.
+        self._tell_to_end.setblocking(False)
+        signal.set_wakeup_fd(self._tell_to_end.fileno(), warn_on_full_buffer=False)
         signal.signal(signal.SIGTERM, end)
         signal.signal(signal.SIGINT, end)
         if hasattr(signal, "SIGIO"):
             signal.signal(signal.SIGIO, signal.SIG_IGN)  # what the kernel sends to a holder of a read lease
 
     def _wait_for_end(self) -> None:
-        # A wait without end would not see signals on Windows.
-        while True:
-            with contextlib.suppress(queue.Empty):
-                self._told_to_end.get(timeout=3600 if os.name == "posix" else 0.5)
-                break
+        self._told_to_end.recv(1)
         self._ending.set()
 
     def _state(self) -> str:
