@@ -400,3 +400,24 @@ def test_a_look_that_fails_leaves_the_watch_alone(looked: Looked, monkeypatch: p
     looked.ground.drop("a.jpg")
     looked.look(60)
     assert looked.state == "watching"
+
+
+def test_a_watch_that_tells_nothing_of_a_new_file_is_replaced(looked: Looked) -> None:
+    looked.look()
+    looked.ground.drop("a.jpg")
+    looked.look(60)
+    assert looked.watches[0].closed
+    looked.look(5)
+    assert looked.noted() == ["a.jpg"]
+    assert (len(looked.watches), looked.state) == (2, "watching")
+
+
+def test_a_watch_that_told_of_it_is_kept_and_so_is_one_after_which_nothing_came(looked: Looked) -> None:
+    looked.look()
+    looked.ground.drop("a.jpg")
+    looked.hint("a.jpg")
+    looked.look(60)
+    looked.look(60)
+    looked.look(60)
+    assert looked.noted() == ["a.jpg"]
+    assert len(looked.watches) == 1

@@ -138,7 +138,7 @@ class HotFolder:
                 told = hints.everything or found <= hints.paths
                 if health.state == "watching" and self._watch is watch and not told:
                     self._disarm()  # events do not come any more: its disk may have been away for a moment
-                    self._next_scan = now
+                    self._next_scan = now + min(_POLL, self.settings.rescan)
         if health.state != "watching":
             took = time.monotonic() - started
             self._next_scan = now + min(max(_POLL, took / _POLL_PART), self.settings.rescan)

@@ -84,7 +84,7 @@ class HotFolders:
         # One reads or writes while another is with the network; more would only wait for it.
         hands = min(4, usable_cpus() + 1)
         self._working = [
-            threading.Thread(target=self._work, name=f"working-{number}", daemon=True) for number in range(hands)
+            threading.Thread(target=self._work, name=f"working-{number}", daemon=True) for number in range(1, hands + 1)
         ]
 
     def start(self) -> None:
