@@ -148,8 +148,13 @@ class Ground:
         (row,) = [row for row in self.ledger.rows(limit=10_000) if str(row.path) == name]
         return row
 
+    def shows(self, name: str, colour: tuple[int, int, int]) -> bool:
+        """Tell whether an output is there and has a colour in its middle; may be asked while work goes on."""
+        path = self.output / name
+        return path.exists() and middle(path) == colour
+
     def outputs(self) -> dict[str, tuple[int, int, int]]:
-        """Return every file in the output folder with the colour of its middle."""
+        """Return every file in the output folder, temporaries too, with the colour of its middle; work must rest."""
         files = sorted(path for path in self.output.rglob("*") if not path.is_dir())
         return {path.relative_to(self.output).as_posix(): middle(path) for path in files}
 

@@ -316,7 +316,7 @@ def test_row_25_what_comes_out_of_one_folder_may_go_into_the_next(ground: Ground
         ground.drop("sub/b.png", GREEN)
         wait_for(lambda: ground.ledger.counts(ground.output) == {"done": 2}, "both to have gone the whole way")
         photograph(ground.root / "new.png", BLUE, size=(60, 60)).replace(ground.input / "a.png")
-        wait_for(lambda: ground.outputs().get("a.png") == BLUE, "the new content")
+        wait_for(lambda: ground.shows("a.png", BLUE), "the new content")
         wait_for(lambda: ground.ledger.counts(ground.output) == {"done": 2}, "the new content's mask")
     assert ground.outputs() == {"a.png": BLUE, "sub/b.png": GREEN}
     assert sorted(str(path.relative_to(last)) for path in last.rglob("*.png")) == ["a.mask.png", "sub/b.mask.png"]

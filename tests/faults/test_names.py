@@ -193,7 +193,7 @@ def test_row_23_a_new_content_under_the_same_name_is_cut_and_replaces_our_output
             shutil.copy2(new, dropped)
         else:
             shutil.copyfile(new, dropped)
-        wait_for(lambda: ground.outputs() == {"a.png": GREEN}, "the new content's output")
+        wait_for(lambda: ground.shows("a.png", GREEN), "the new content's output")
         until_up_to_date(ground)
     assert ground.fake.runs == 2
 

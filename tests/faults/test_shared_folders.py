@@ -206,7 +206,7 @@ def test_row_47_what_is_written_has_the_mode_that_the_umask_gives_every_new_file
         wait_for((failed / "text.png.txt").exists, "the failed one to be moved")
         # The same again, over our own output.
         photograph(ground.root / "new.png", BLUE, size=(60, 60)).replace(ground.input / "sub" / "a.png")
-        wait_for(lambda: ground.outputs().get("sub/a.png") == BLUE, "the new content")
+        wait_for(lambda: ground.shows("sub/a.png", BLUE), "the new content")
     assert modes(ground.output) == {"sub": folder, "sub/a.png": file, "sub/a.mask.png": file}
     assert modes(failed)["text.png.txt"] == file
 
