@@ -8,7 +8,9 @@ import io
 import os
 import pickle
 import threading
+import weakref
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -36,6 +38,7 @@ from alphadrop.engine.options import (
     parse_size,
     suffix_of,
 )
+from alphadrop.engine.photo import from_image
 from alphadrop.errors import (
     AlphadropError,
     BadOptions,
@@ -295,6 +298,28 @@ def test_network_that_cannot_be_loaded_leaves_the_others() -> None:
         engine.warm("no such")
     assert engine.warm() is kept
     assert list(engine.loaded) == ["u2net-int8"]
+
+
+def test_network_is_gone_before_another_is_loaded_in_its_place() -> None:
+    made: list[weakref.ref[FakeSegmenter]] = []
+
+    def load(spec: ModelSpec, threads: int) -> FakeSegmenter:
+        assert not any(fake() for fake in made)
+        fake = FakeSegmenter(spec)
+        made.append(weakref.ref(fake))
+        return fake
+
+    engine = Engine(threads=4, load=load)
+    engine.warm(threads=1)
+    engine.warm(threads=4)
+
+    @contextmanager
+    def turn() -> Iterator[None]:
+        engine.warm(threads=1)  # as somebody does who comes before
+        yield
+
+    engine.look(from_image(Image.new("RGB", (8, 8))), threads=4, turn=turn())
+    assert len(made) == 4
 
 
 # What `cut_out` takes and gives

@@ -181,7 +181,8 @@ class Engine:
                 if segmenter is not None and threads in (None, count):
                     self._loaded.move_to_end(name)
                     return segmenter
-                self._loaded.pop(name, None)  # before the other one takes its memory
+                self._loaded.pop(name, None)
+            del segmenter  # it must be gone before the other one is loaded, or that takes memory of its own
             count = threads or self.threads
             segmenter = self._load(models.find_spec(name, self._known), count)
             with self._lock:
@@ -232,21 +233,22 @@ class Engine:
             photo: decoded.
             model: the registry's name of a model; None for the engine's own.
             threads: for the run of the network, as for `warm`.
-            turn: entered while the network runs.
+            turn: entered while the network is loaded, where that is needed, and runs.
             cancellation: by which another thread may end the run.
 
         Raises:
             ModelError: the model cannot be used.
             Cancelled: it was ended.
         """
-        segmenter = self.warm(model, threads)
+        spec = models.find_spec(model or self.model, self._known)
         clock = _Clock()
-        view = photo.view(segmenter.spec.input_size)
+        view = photo.view(spec.input_size)
         prepared = clock.lap()
         with turn or nullcontext():
             clock.lap()
-            saliency = segmenter.saliency(view, cancellation)
-        return Look(photo, saliency, segmenter.spec.name, {"prepare": prepared, "network": clock.lap()})
+            # Not sooner, and under no name: who waits for his turn would keep a network that is to be replaced.
+            saliency = self.warm(spec.name, threads).saliency(view, cancellation)
+        return Look(photo, saliency, spec.name, {"prepare": prepared, "network": clock.lap()})
 
     def find_matte(self, look: Look, options: CutOptions, *, decoding: float = 0) -> Cut:
         """Turn what the network saw into the alpha matte of the photograph."""
