@@ -26,8 +26,9 @@ from daemon_process import PATIENCE, Home, wait_for
 
 _IMPATIENT = """
 import sys
-from alphadrop.service import api
+from alphadrop.service import api, connection
 api._PIECE_WITHIN, api._BODY_WITHIN = 2.0, 4.0
+connection._LOOK_EVERY = 2.0
 from alphadrop.cli import main
 sys.exit(main())
 """
@@ -166,10 +167,27 @@ def test_row_39_a_client_that_sends_for_ever_is_told_and_cut_off(daemon: Daemon,
         received = b""
         while not received:
             assert time.monotonic() < deadline
-            with contextlib.suppress(TimeoutError):
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # cut off since it last looked
                 client.sendall(b" ")
+            with contextlib.suppress(TimeoutError):
                 received = client.recv(12)
         assert received == b"HTTP/1.1 408"
+
+
+@pytest.mark.parametrize("stage", ["nothing", "half a line", "half the headers"])
+def test_row_39_a_client_that_falls_silent_before_it_has_asked_is_cut_off(daemon: Daemon, stage: str) -> None:
+    with daemon.connected(STAGES[stage]) as client, contextlib.suppress(ConnectionResetError):
+        assert client.recv(1) == b""
+    daemon.serves()
+
+
+def test_row_39_a_client_that_never_reads_its_answer_is_cut_off(daemon: Daemon) -> None:
+    daemon.serves()
+    process = psutil.Process(daemon.process.pid)
+    before = process.num_fds()
+    with daemon.connected(request("POST", "/v1/matte?width=6000&height=4000&channels=1", bytes(24_000_000))):
+        wait_for(lambda: process.num_fds() <= before, "the connection to be given up")
+        daemon.serves()
 
 
 def test_row_39_clients_that_take_their_time_keep_nobody_waiting(daemon: Daemon) -> None:

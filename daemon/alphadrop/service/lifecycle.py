@@ -281,10 +281,12 @@ class _Process:
         import uvicorn
 
         from alphadrop.service.api import make_app
+        from alphadrop.service.connection import Connection
 
         return uvicorn.Server(
             uvicorn.Config(
                 make_app(self),
+                http=Connection,
                 lifespan="off",
                 log_config=None,
                 access_log=False,

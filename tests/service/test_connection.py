@@ -1,0 +1,147 @@
+"""When a connection is given up, and when it is not: by a clock and a transport of the test's own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+import uvicorn
+from starlette.types import Receive, Scope, Send
+from uvicorn.server import ServerState
+
+from alphadrop.service.connection import Connection
+
+
+@dataclass
+class Transport:
+    """What is written stays unread until the test says otherwise."""
+
+    unread: int = 0
+    aborted: bool = False
+
+    def get_write_buffer_size(self) -> int:
+        return self.unread
+
+    def write(self, data: bytes) -> None:
+        self.unread += len(data)
+
+    def abort(self) -> None:
+        self.aborted = True
+
+    def is_closing(self) -> bool:
+        return self.aborted
+
+    def close(self) -> None:
+        """Wait for ever for what is unread, as the real one does."""
+
+    def get_extra_info(self, _: str) -> None:
+        return None
+
+
+class Timer:
+    def cancel(self) -> None:
+        """Do not come."""
+
+
+@dataclass
+class Loop:
+    """Calls when the test says so what was to be called later."""
+
+    later: dict[str, Callable[[], object]] = field(default_factory=dict)
+    tasks: list[asyncio.Task[None]] = field(default_factory=list)
+
+    def call_later(self, _: float, what: Callable[..., object], *arguments: object) -> Timer:
+        self.later[what.__name__] = lambda: what(*arguments)
+        return Timer()
+
+    def create_task(self, coroutine: Any, **_: object) -> asyncio.Task[None]:
+        self.tasks.append(asyncio.ensure_future(coroutine))
+        return self.tasks[-1]
+
+    def look(self) -> None:
+        self.later["_look_again"]()
+
+
+@dataclass
+class Client:
+    """One connection to an application that answers when it is let."""
+
+    body: bytes = b"answer"
+    transport: Transport = field(default_factory=Transport)
+    loop: Loop = field(default_factory=Loop)
+    may_answer: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        async def app(_: Scope, __: Receive, send: Send) -> None:
+            await self.may_answer.wait()
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": self.body})
+
+        config = uvicorn.Config(app, log_config=None, access_log=False)
+        self.connection = Connection(config, ServerState(), {}, self.loop)  # type: ignore[arg-type]
+        self.connection.connection_made(self.transport)  # type: ignore[arg-type]
+
+    def asks(self) -> None:
+        self.connection.data_received(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+
+    async def is_answered(self) -> None:
+        self.may_answer.set()
+        await asyncio.gather(*self.loop.tasks)
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET / HT", b"GET / HTTP/1.1\r\nHost: localhost\r\n"])
+def test_whoever_has_not_asked_between_two_looks_is_cut_off(sent: bytes) -> None:
+    client = Client()
+    client.connection.data_received(sent) if sent else None
+    assert not client.transport.aborted
+    client.loop.look()
+    assert client.transport.aborted
+
+
+def test_nobody_is_cut_off_while_his_answer_is_made() -> None:
+    async def scene() -> None:
+        client = Client()
+        client.asks()
+        for _ in range(10):
+            client.loop.look()
+        assert not client.transport.aborted
+        await client.is_answered()
+        client.loop.look()
+        assert not client.transport.aborted, "the answer has just been given"
+
+    asyncio.run(scene())
+
+
+def test_whoever_stops_reading_is_cut_off_and_whoever_reads_slowly_is_not() -> None:
+    async def scene() -> None:
+        client = Client(body=bytes(1_000_000))
+        client.asks()
+        await client.is_answered()
+        client.loop.look()
+        for _ in range(10):
+            client.transport.unread -= 1
+            client.loop.look()
+            assert not client.transport.aborted
+        client.loop.look()
+        assert client.transport.aborted
+
+    asyncio.run(scene())
+
+
+def test_whoever_asks_again_begins_anew() -> None:
+    async def scene() -> None:
+        client = Client()
+        for _ in range(3):
+            client.asks()
+            await client.is_answered()
+            client.transport.unread = 0
+            client.loop.look()
+            assert not client.transport.aborted
+        client.connection.data_received(b"GET / HT")
+        client.loop.look()
+        assert client.transport.aborted
+
+    asyncio.run(scene())
