@@ -796,16 +796,14 @@ def test_a_folder_is_met_with_its_output(ledger: Ledger) -> None:
     assert not ledger.has_met(folder, output)
 
 
-def test_what_is_a_mounted_disk_is_remembered_and_of_another_output_not_yet(ledger: Ledger) -> None:
-    assert ledger.mounted(FOLDER) == (False, False)
-    ledger.meet(FOLDER, Path("/out"))
-    assert ledger.mounted(FOLDER) == (False, False)
-    ledger.see_mounted(FOLDER, True, True)
-    assert ledger.mounted(FOLDER) == (True, True)
-    ledger.meet(FOLDER, OTHER)
-    assert ledger.mounted(FOLDER) == (True, False)
-    ledger.see_mounted(FOLDER, False, False)
-    assert ledger.mounted(FOLDER) == (False, False)
+def test_what_is_a_mounted_disk_is_remembered(ledger: Ledger) -> None:
+    assert not ledger.was_mounted(FOLDER)
+    for _ in range(2):
+        ledger.see_mounted(FOLDER, True)
+        assert ledger.was_mounted(FOLDER)
+    assert not ledger.was_mounted(OTHER)
+    ledger.see_mounted(FOLDER, False)
+    assert not ledger.was_mounted(FOLDER)
 
 
 @pytest.mark.parametrize("there", [True, False])
@@ -903,8 +901,8 @@ CALLS: dict[str, Callable[[Ledger, Row], object]] = {
     "unfinished": lambda ledger, row: ledger.unfinished(FOLDER),
     "has_met": lambda ledger, row: ledger.has_met(FOLDER, OTHER),
     "meet": lambda ledger, row: ledger.meet(FOLDER, OTHER),
-    "mounted": lambda ledger, row: ledger.mounted(FOLDER),
-    "see_mounted": lambda ledger, row: ledger.see_mounted(FOLDER, True, True),
+    "was_mounted": lambda ledger, row: ledger.was_mounted(FOLDER),
+    "see_mounted": lambda ledger, row: ledger.see_mounted(FOLDER, True),
     "adopt": lambda ledger, row: ledger.adopt(FOLDER, X, OLD, "", 1.0, there=True),
     "read_note": lambda ledger, row: ledger.read_note("key"),
     "keep_note": lambda ledger, row: ledger.keep_note("key", "value"),
@@ -928,7 +926,7 @@ def test_what_the_database_refuses_is_a_typed_error(ledger: Ledger, call: str) -
 @pytest.mark.parametrize("call", sorted(CALLS.keys() - {"durably"}))
 def test_what_the_database_does_not_understand_any_more_is_a_typed_error(ledger: Ledger, call: str) -> None:
     row = noted_and_taken(ledger)
-    for table in ("claims", "files", "folders", "notes"):
+    for table in ("claims", "files", "folders", "mounts", "notes"):
         ledger._db.execute(f"DROP TABLE {table}")
     with pytest.raises(LedgerError, match="the ledger cannot be used: no such table"):
         CALLS[call](ledger, row)

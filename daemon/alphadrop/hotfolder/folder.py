@@ -15,7 +15,7 @@ from typing import Literal, TypeVar
 from alphadrop import atomic
 from alphadrop.errors import CannotRead, printable
 from alphadrop.hotfolder.ledger import Ledger
-from alphadrop.hotfolder.mounts import free_bytes, is_mount, is_remote, looks_unmounted
+from alphadrop.hotfolder.mounts import disk_is_away, free_bytes, is_mount, is_remote
 from alphadrop.hotfolder.naming import wanted
 from alphadrop.hotfolder.rebuild import rebuild
 from alphadrop.hotfolder.scan import look_at, walk
@@ -217,9 +217,10 @@ class HotFolder:
             if found:
                 _log.info("%s: %d photographs are known from their outputs", printable(settings.input), found)
             self._ledger.meet(settings.input, settings.output)
-        mounted = is_mount(settings.input), is_mount(settings.output)
-        if mounted != self._ledger.mounted(settings.input):
-            self._ledger.see_mounted(settings.input, *mounted)
+        for place in settings.places:
+            mounted = is_mount(place)
+            if mounted != self._ledger.was_mounted(place) and place.is_dir() and not disk_is_away(place, self._ledger):
+                self._ledger.see_mounted(place, mounted)
 
     def _arm(self) -> FolderHealth:
         """Make sure that events of the folder that is there now arrive; return how it is."""
@@ -229,11 +230,10 @@ class HotFolder:
         except OSError as error:
             self._disarm()
             return FolderHealth("no permission", _NO_PERMISSION) if _is_forbidden(error) else _MISSING
-        was_mounted, output_was_mounted = self._ledger.mounted(settings.input)
-        if was_mounted and looks_unmounted(settings.input):
+        if disk_is_away(settings.input, self._ledger):
             self._disarm()
             return FolderHealth("missing", "its disk is not mounted: mount it; it is picked up by itself")
-        if not settings.output.is_dir() or (output_was_mounted and looks_unmounted(settings.output)):
+        if not settings.output.is_dir() or disk_is_away(settings.output, self._ledger):
             self._disarm()
             return FolderHealth(
                 "output missing", f"make {printable(settings.output)}, or mount its disk; it goes on by itself"

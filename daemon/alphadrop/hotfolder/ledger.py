@@ -535,21 +535,18 @@ class Ledger:
         """Record that a folder has been seen with this output."""
         self._change(
             "INSERT INTO folders (folder, output) VALUES (?, ?) "
-            "ON CONFLICT (folder) DO UPDATE SET output = excluded.output, output_mounted = 0",
+            "ON CONFLICT (folder) DO UPDATE SET output = excluded.output",
             (os.fsencode(folder), os.fsencode(output)),
         )
 
-    def mounted(self, folder: Path) -> tuple[bool, bool]:
-        """Return whether a folder, and whether its output, has been seen as the root of a mounted disk."""
-        rows = self._fetch("SELECT mounted, output_mounted FROM folders WHERE folder = ?", (os.fsencode(folder),))
-        return (bool(rows[0][0]), bool(rows[0][1])) if rows else (False, False)
+    def was_mounted(self, folder: Path) -> bool:
+        """Return whether a folder was the root of a mounted disk when it was last seen."""
+        return bool(self._fetch("SELECT 1 FROM mounts WHERE folder = ?", (os.fsencode(folder),)))
 
-    def see_mounted(self, folder: Path, mounted: bool, output_mounted: bool) -> None:
-        """Record whether a folder, and whether its output, is the root of a mounted disk."""
-        self._change(
-            "UPDATE folders SET mounted = ?, output_mounted = ? WHERE folder = ?",
-            (mounted, output_mounted, os.fsencode(folder)),
-        )
+    def see_mounted(self, folder: Path, mounted: bool) -> None:
+        """Record whether a folder is the root of a mounted disk."""
+        statement = "INSERT OR IGNORE INTO mounts VALUES (?)" if mounted else "DELETE FROM mounts WHERE folder = ?"
+        self._change(statement, (os.fsencode(folder),))
 
     def adopt(self, folder: Path, path: PurePath, content: Content, settings: str, made: float, *, there: bool) -> int:
         """Record a file as done whose outputs were found, or that it was done later than known; return its number.

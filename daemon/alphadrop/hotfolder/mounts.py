@@ -7,7 +7,18 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-__all__ = ["free_bytes", "is_mount", "is_remote", "kind_of", "looks_unmounted", "mount_points", "refuses_leases"]
+from alphadrop.hotfolder.ledger import Ledger
+
+__all__ = [
+    "disk_is_away",
+    "free_bytes",
+    "is_mount",
+    "is_remote",
+    "kind_of",
+    "looks_unmounted",
+    "mount_points",
+    "refuses_leases",
+]
 
 _REMOTE = ("nfs", "cifs", "smb", "9p", "ceph", "afs", "fuse", "gfs", "ocfs", "lustre", "gpfs")
 """How the names of file systems begin that may be changed, and locked, by other machines."""
@@ -30,6 +41,11 @@ def looks_unmounted(folder: Path) -> bool:
             return not is_mount(folder) and not any(entries)
     except OSError:
         return False
+
+
+def disk_is_away(folder: Path, ledger: Ledger) -> bool:
+    """Return whether a folder was the root of a disk when it was last seen, and is an empty one below it now."""
+    return ledger.was_mounted(folder) and looks_unmounted(folder)
 
 
 def is_remote(folder: Path) -> bool:

@@ -16,6 +16,7 @@ from typing import Literal
 from alphadrop import atomic
 from alphadrop.errors import CannotWrite, JobRefused, TargetExists, printable, reading_failed, writing_failed
 from alphadrop.hotfolder.ledger import Ledger, Row
+from alphadrop.hotfolder.mounts import disk_is_away
 from alphadrop.hotfolder.naming import fitted
 from alphadrop.hotfolder.scan import has_writer, is_at, look_at, open_input
 from alphadrop.hotfolder.settings import FolderSettings
@@ -51,8 +52,8 @@ def put_away(row: Row, settings: FolderSettings, ledger: Ledger) -> bool:
         if look_at(row.folder, row.path) is None and row.folder.is_dir():
             _settle_gone(row, ledger, deleting=deleting)
             return True
-        if destination is not None and not deleting and not destination.is_dir():
-            raise CannotWrite(f"{printable(destination)}: the folder is missing", "make it, or mount its disk")
+        if destination is not None and not deleting:
+            _refuse_unless_there(destination, ledger)
         taken = _take_aside(row, aside)
         if taken != "taken":
             if taken == "changed":
@@ -66,6 +67,13 @@ def put_away(row: Row, settings: FolderSettings, ledger: Ledger) -> bool:
     elif destination is not None:
         _move(row, aside, destination, ledger)
     return True
+
+
+def _refuse_unless_there(destination: Path, ledger: Ledger) -> None:
+    if not destination.is_dir():
+        raise CannotWrite(f"{printable(destination)}: the folder is missing", "make it, or mount its disk")
+    if disk_is_away(destination, ledger):
+        raise CannotWrite(f"{printable(destination)}: its disk is not mounted", "mount it; it goes on by itself")
 
 
 def _take_aside(row: Row, aside: Path) -> Literal["taken", "in use", "changed"]:

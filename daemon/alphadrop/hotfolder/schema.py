@@ -54,11 +54,12 @@ CREATE TABLE claims (
     UNIQUE (file, kind)
 ) WITHOUT ROWID;
 CREATE TABLE folders (
-    folder         BLOB PRIMARY KEY,
-    output         BLOB NOT NULL,
-    mounted        INTEGER NOT NULL DEFAULT 0,
-    output_mounted INTEGER NOT NULL DEFAULT 0,
-    watched_at     REAL NOT NULL DEFAULT 0
+    folder     BLOB PRIMARY KEY,
+    output     BLOB NOT NULL,
+    watched_at REAL NOT NULL DEFAULT 0
+) WITHOUT ROWID;
+CREATE TABLE mounts (
+    folder BLOB PRIMARY KEY
 ) WITHOUT ROWID;
 CREATE TABLE notes (
     key   TEXT PRIMARY KEY,

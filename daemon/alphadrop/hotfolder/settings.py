@@ -55,6 +55,11 @@ class FolderSettings:
         """The folders that may lie inside the input and are never taken for photographs."""
         return tuple(folder for folder in (self.output, self.finished, self.failed) if folder is not None)
 
+    @property
+    def places(self) -> tuple[Path, ...]:
+        """Every folder that is read or written."""
+        return (self.input, *self.set_apart)
+
     def fingerprint(self) -> str:
         """Return a short hash of everything that changes the output's pixels or kind."""
         telling = repr((self.model, self.cut, self.result))

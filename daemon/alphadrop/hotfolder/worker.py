@@ -35,7 +35,7 @@ from alphadrop.errors import (
 )
 from alphadrop.hotfolder.ledger import Ledger, Row
 from alphadrop.hotfolder.marks import Mark, folder_tag, is_untouched, read_mark, to_xmp
-from alphadrop.hotfolder.mounts import looks_unmounted
+from alphadrop.hotfolder.mounts import disk_is_away
 from alphadrop.hotfolder.naming import kinds, names
 from alphadrop.hotfolder.originals import put_away
 from alphadrop.hotfolder.scan import has_writer, is_at, look_at, open_input
@@ -359,7 +359,7 @@ class Worker:
         output = job.settings.output
         if not output.is_dir():
             raise CannotWrite(f"{printable(output)}: the output folder is missing", "make it, or mount its disk")
-        if self._ledger.mounted(job.row.folder)[1] and looks_unmounted(output):
+        if disk_is_away(output, self._ledger):
             raise CannotWrite(f"{printable(output)}: its disk is not mounted", "mount it; it goes on by itself")
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
