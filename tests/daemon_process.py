@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from alphadrop.client import Client
+from alphadrop.client import Client, endpoint_file
 from alphadrop.errors import DaemonError
 
 T = TypeVar("T")
@@ -74,7 +74,8 @@ class Home:
         self.output.mkdir(parents=True, exist_ok=True)
         lines = [f"- input: {self.input}", f"  output: {self.output}"]
         lines += [f"  {line}" for line in folder.splitlines()]
-        (self.root / "alphadrop.yaml").write_text("\n".join([top, "folders:", *lines, ""]))
+        (self.root / "new.yaml").write_text("\n".join([top, "folders:", *lines, ""]))
+        (self.root / "new.yaml").replace(self.root / "alphadrop.yaml")
 
     def drop(self, photograph: Path, name: str) -> None:
         """Put a photograph into the input folder in one step: of a copy, the daemon may see the half."""
@@ -102,7 +103,7 @@ def running(home: Home) -> Iterator[subprocess.Popen[bytes]]:
         def ready() -> bool:
             assert process.poll() is None, (home.root / "stderr.txt").read_text(errors="replace")
             try:
-                return bool(client.status()["state"] == "ready")
+                return bool(client.status()["state"] == "ready") and endpoint_file(home.run).exists()
             except DaemonError:
                 return False
 

@@ -44,7 +44,10 @@ def settled(home: Home) -> int:
 
 
 def all_settled(home: Home) -> bool:
-    return all(job["state"] in ("done", "failed") and job["original"] != "due" for job in Client(home.run).jobs())
+    return all(
+        job["state"] in ("done", "failed") and job["original"] not in ("due", "going")
+        for job in Client(home.run).jobs()
+    )
 
 
 def numbers(home: Home) -> dict[str, int]:

@@ -23,8 +23,12 @@ from PIL import Image, ImageOps
 
 from daemon_process import Home
 
+pytestmark = pytest.mark.timeout(1200)
+
 MEMORY = 2 << 30
 """Bytes of address space, the network and the interpreter included."""
+PATIENCE = 1100.0
+"""Seconds for one process with every file, which takes one minute or two."""
 
 DAMAGED, UNSUPPORTED, TOO_LARGE, EMPTY, NEEDS_EXTRA = (
     "damaged or cut off",
@@ -91,7 +95,7 @@ def cut_all(inputs: list[Path], root: Path, memory: int = MEMORY) -> Result:
 
     command = [sys.executable, "-m", "alphadrop", "cut", *map(str, inputs), "-o", str(out)]
     ran = subprocess.run(
-        command, env=home.environment, capture_output=True, text=True, check=False, preexec_fn=limit, timeout=280
+        command, env=home.environment, capture_output=True, text=True, check=False, preexec_fn=limit, timeout=PATIENCE
     )
     targets = {}
     for line in ran.stdout.splitlines():

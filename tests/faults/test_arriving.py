@@ -377,6 +377,7 @@ def test_row_03_a_rename_into_the_folder_is_processed_from_either_file_system(gr
     shutil.copy(ground.root / "whole", elsewhere / "b.png")
     (elsewhere / "sub" / "below").mkdir(parents=True)
     photograph(elsewhere / "sub" / "below" / "c.png", GREEN)
+    ground.change(settle=1.0)  # from another file system each is written first and dated afterwards
     with started(ground):
         for name in ("a.png", "b.png", "sub"):
             shutil.move(elsewhere / name, ground.input / name)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -168,14 +167,17 @@ def test_row_45_a_daemon_that_was_stopped_and_continued_looks_through_its_folder
     try:
         wait_for(lambda: status().get("state") == "ready", "the daemon")
         process.send_signal(signal.SIGSTOP)
-        shutil.copy(photographs["cat"], home.input / "cat.jpg")
-        for _ in range(2):  # a stop in the middle of a look is none between two
+        home.drop(photographs["cat"], "cat.jpg")
+
+        def is_found_after_a_stop() -> bool:
+            process.send_signal(signal.SIGSTOP)
             time.sleep(2)
             process.send_signal(signal.SIGCONT)
-            time.sleep(0.5)
-            process.send_signal(signal.SIGSTOP)
-        process.send_signal(signal.SIGCONT)
-        wait_for((home.output / "cat.png").exists, "what came during the sleep")
+            time.sleep(1)
+            return (home.output / "cat.png").exists()
+
+        # Stopped anew until it is found: a stop in the middle of a look is none between two.
+        wait_for(is_found_after_a_stop, "what came during the sleep")
         Client(home.run).stop()
         assert process.wait(timeout=PATIENCE) == 0
     finally:

@@ -181,12 +181,13 @@ def test_row_18_nothing_is_written_where_the_disk_of_the_output_should_be(ground
         # Nobody looks at the output by himself: the rescan is a day away, and only the photograph makes an event.
         ground.drop("b.png", GREEN)
         wait_for(
-            lambda: health(folders) in ("cannot write", "output missing") or len(ground.outputs()),
+            lambda: health(folders) in ("cannot write", "output missing") or os.listdir(ground.output),
             "the photograph's turn",
         )
         assert os.listdir(ground.output) == []
-        assert "mount" in folders.status()[0].health.remedy
-        assert ground.ledger.counts(ground.input) == {"done": 1, "pending": 1}
+        # In each of its attempts it is at work for a moment, and nothing is said of the folder.
+        wait_for(lambda: "mount" in folders.status()[0].health.remedy, "the remedy")
+        wait_for(lambda: ground.ledger.counts(ground.input) == {"done": 1, "pending": 1}, "the photograph to wait")
 
         mount_disk(kind, disk, ground.output)
         until_done(ground, 2)

@@ -27,7 +27,7 @@ from alphadrop.pipeline import pipeline
 from alphadrop.pipeline.order import draw
 from alphadrop.pipeline.turns import PixelBudget
 from daemon_process import PATIENCE, Home, running, wait_for
-from fake_segmenter import GREEN, Ground, started
+from fake_segmenter import GREEN, Ground, photograph, started
 
 HANDS = min(4, usable_cpus() + 1)
 PIXELS = 48 * 40
@@ -72,9 +72,10 @@ class Queue:
 
 
 def drop_many(ground: Ground, count: int) -> None:
-    picture = ground.drop("0.bmp", GREEN).read_bytes()
-    for number in range(1, count):
-        (ground.input / f"{number}.bmp").write_bytes(picture)
+    picture = photograph(ground.root / "picture.bmp", GREEN).read_bytes()
+    for number in range(count):
+        (ground.root / "new").write_bytes(picture)
+        (ground.root / "new").rename(ground.input / f"{number}.bmp")  # in one step: each is to have one attempt
 
 
 def assert_each_done_once(ground: Ground, count: int) -> None:

@@ -75,7 +75,7 @@ def test_row_43_flat_pictures_give_no_subject_with_the_real_network(ground: Grou
         "line.png": Image.new("RGB", (500, 1), RED),
         "empty.png": Image.new("RGBA", (100, 100), (0, 0, 0, 0)),
         "ramp.png": Image.fromarray(ramp),
-        "noise.png": Image.fromarray(RANDOM.integers(0, 256, (200, 200, 3), np.uint8)),
+        "noise.png": Image.fromarray(np.random.default_rng(43).integers(0, 256, (200, 200, 3), np.uint8)),
     }
     for name, picture in pictures.items():
         picture.save(ground.input / name)
@@ -122,8 +122,11 @@ def test_row_44_photographs_wait_while_their_model_cannot_be_used(
     with started(ground) as folders:
         for name in ("a.png", "b.png"):
             ground.drop(name, GREEN)
-        wait_for(lambda: folders.status()[0].health.state == "no model", "the folder to say what it waits for")
-        assert "alphadrop models pull u2net" in folders.status()[0].health.remedy
+        (health,) = wait_for(
+            lambda: [each.health for each in folders.status() if each.health.state == "no model"],
+            "the folder to say what it waits for",
+        )
+        assert "alphadrop models pull u2net" in health.remedy
         wait_for(lambda: sum(ground.ledger.counts(ground.input).values()) == 2, "both to be noted")
         assert set(ground.ledger.counts(ground.input)) <= {"pending", "working"}
         ground.fake.missing = None

@@ -11,6 +11,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -63,6 +64,17 @@ def everything(home: Home) -> dict[str, tuple[int, int, int, str]]:
     return found
 
 
+def everything_at_rest(home: Home) -> dict[str, tuple[int, int, int, str]]:
+    """Return everything once a daemon that has nothing to do leaves it as it is."""
+
+    def unchanged() -> dict[str, tuple[int, int, int, str]]:
+        before = everything(home)
+        time.sleep(1)
+        return before if everything(home) == before else {}
+
+    return wait_for(unchanged, "the daemon to rest")
+
+
 def log_of(home: Home) -> str:
     return (home.root / "data" / "log" / "alphadrop.log").read_text(encoding="utf-8")
 
@@ -80,6 +92,7 @@ def test_row_37_of_ten_daemons_started_at_once_one_runs_and_does_the_work_once(
                 assert_refused(process)
         wait_for(lambda: Client(home.run).status()["folders"][0]["done"] == 2, "the photographs to be done")
         assert Client(home.run).status()["pid"] == winner.pid
+        wait_for(endpoint_file(home.run).exists, "it to say where it is")
         assert json.loads(endpoint_file(home.run).read_text())["pid"] == winner.pid
         winner.terminate()
         assert winner.wait(timeout=PATIENCE) == 0
@@ -96,7 +109,7 @@ def test_row_37_a_daemon_that_is_refused_touches_nothing(home: Home, photographs
     shutil.copy(photographs["cat"], home.input / "a.jpg")
     with running(home) as process:
         wait_for(lambda: "a.jpg -> " in log_of(home), "the photograph to be done")
-        before = everything(home)
+        before = everything_at_rest(home)
         with begun(home, 3) as refused:
             for each in refused:
                 assert_refused(each)

@@ -110,6 +110,7 @@ def held(ground: Ground) -> Iterator[tuple[HotFolders, threading.Event]]:
     folders.start()
     folders.begin_work()
     assert at_work.wait(PATIENCE)
+    wait_for(lambda: len(folders._worker.in_hand) == 2, "the other to be taken")
     yield folders, go_on
     go_on.set()
     assert folders.close(PATIENCE)
@@ -232,10 +233,16 @@ class _Paced(threading.Event):
     def __init__(self) -> None:
         super().__init__()
         self.waits: list[float] = []
+        self._last: dict[int, float] = {}
 
     def wait(self, timeout: float | None = None) -> bool:
         self.waits.append(-1.0 if timeout is None else timeout)
+        self._last[threading.get_ident()] = self.waits[-1]
         return super().wait(timeout)
+
+    def all_sleep(self, count: int) -> bool:
+        """Tell whether so many threads sleep, each for as long as it ever does, and none has been woken."""
+        return len(self._cond._waiters) == count and set(self._last.values()) == {30.0}  # type: ignore[attr-defined]
 
 
 def test_with_nothing_to_do_nobody_looks_or_works(ground: Ground) -> None:
@@ -249,7 +256,8 @@ def test_with_nothing_to_do_nobody_looks_or_works(ground: Ground) -> None:
     try:
         until_done(ground, 1)
         # Each is now asleep for as long as it ever sleeps: the next look is the rescan, a day away.
-        wait_for(lambda: looking.waits[-1] == 30 and working.waits[-1] == 30, "both to fall asleep")
+        hands = len(folders._working)
+        wait_for(lambda: looking.all_sleep(1) and working.all_sleep(hands), "all to fall asleep")
         assert not looking.is_set()
         assert not working.is_set()
         looks, works = len(looking.waits), len(working.waits)

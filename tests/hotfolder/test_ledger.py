@@ -242,17 +242,29 @@ def test_a_postponed_file_is_due_at_its_time(ledger: Ledger) -> None:
     assert taken(ledger, 160.0).attempts == 2
 
 
-def test_the_next_due_is_the_first_of_the_folders_whether_photograph_or_original(ledger: Ledger) -> None:
+def test_the_next_due_is_the_first_of_the_folders(ledger: Ledger) -> None:
     assert ledger.next_due([FOLDER, OTHER]) is None
-    row = done(ledger, due=300.0)
-    assert ledger.next_due([FOLDER]) == 300.0
-    assert ledger.next_due([OTHER]) is None
+    noted(ledger, X)
+    ledger.postpone(taken(ledger), "disk_full", "", until=500.0)
     noted(ledger, Y, folder=OTHER)
     assert ledger.next_due([FOLDER, OTHER]) == 0.0
     ledger.postpone(taken(ledger, folder=OTHER), "disk_full", "", until=400.0)
-    assert ledger.next_due([FOLDER, OTHER]) == 300.0
-    ledger.settle_original(row, "moved", Path("/finished/x.jpg"))
     assert ledger.next_due([FOLDER, OTHER]) == 400.0
+    assert ledger.next_due([FOLDER]) == 500.0
+
+
+def test_the_next_original_due_is_the_first_of_the_folders(ledger: Ledger) -> None:
+    assert ledger.next_original_due([FOLDER, OTHER]) is None
+    row = done(ledger, due=300.0)
+    assert ledger.next_due([FOLDER]) is None
+    assert ledger.next_original_due([FOLDER, OTHER]) == 300.0
+    assert ledger.next_original_due([OTHER]) is None
+    ledger.let_original_go(row)
+    assert ledger.next_original_due([FOLDER]) == 300.0
+    ledger.postpone_original(row, 400.0)
+    assert ledger.next_original_due([FOLDER]) == 400.0
+    ledger.settle_original(row, "moved", Path("/finished/x.jpg"))
+    assert ledger.next_original_due([FOLDER]) is None
 
 
 def test_a_finished_file_is_not_taken_again(ledger: Ledger) -> None:
@@ -499,7 +511,9 @@ def test_rows_are_told_by_state_and_by_what_became_of_the_original(ledger: Ledge
     ledger.settle_original(moved, "moved", Path("/finished/x.jpg"))
 
     def names(state: State | None = None, original: Original | None = None) -> set[str]:
-        return {row.path.name for row in ledger.rows(state=state, original=original)}
+        rows = ledger.rows(state=state, original=original)
+        assert ledger.numbers(state=state, original=original) == [row.id for row in rows]
+        return {row.path.name for row in rows}
 
     assert names() == {"x.jpg", "y.jpg", "z.jpg"}
     assert names("failed") == {"z.jpg"}
@@ -540,9 +554,9 @@ def test_changed_are_the_photographs_still_there_that_were_done_otherwise(ledger
     ledger.settle_original(moved, "moved", Path("/finished/5.jpg"))
     ledger.fail(noted_and_taken(ledger, PurePath("6.jpg")), "damaged", "", now=1.0)
     noted(ledger, PurePath("7.jpg"))
-    assert {row.id for row in ledger.changed({FOLDER: "new"})} == {otherwise.id, skipped.id, due.id}
-    assert list(ledger.changed({OTHER: "new"})) == []
-    assert list(ledger.changed({})) == []
+    assert set(ledger.changed({FOLDER: "new"})) == {otherwise.id, skipped.id, due.id}
+    assert ledger.changed({OTHER: "new"}) == []
+    assert ledger.changed({}) == []
 
 
 def test_what_is_retried_is_work_as_if_just_noted(ledger: Ledger) -> None:
@@ -746,7 +760,6 @@ def test_work_and_originals_still_to_be_put_away_are_never_forgotten(ledger: Led
     for path in (X, Y, Z):
         ledger.gone(FOLDER, path, 1.0)
     assert ledger.purge([FOLDER], LATER, 0.0) == 0
-    assert ledger.purge([], LATER, 0.0) == 0
     assert [ledger.row(row.id).state for row in rows] == ["working", "done"]
 
 
@@ -761,6 +774,12 @@ def test_a_folder_no_longer_watched_is_forgotten_and_learnt_of_anew(ledger: Ledg
     assert [row.folder for row in ledger.rows()] == [FOLDER]
     assert ledger.has_met(FOLDER, Path("/out"))
     assert not ledger.has_met(OTHER, Path("/out")), "what was done there is in its outputs only"
+
+
+def test_what_was_to_be_done_in_a_folder_no_longer_watched_is_forgotten_too(ledger: Ledger) -> None:
+    done(ledger, Y, due=5.0)
+    noted(ledger, Z)
+    assert ledger.purge([], LATER, 0.0) == 2
 
 
 def test_the_ledger_does_not_grow_with_the_years(ledger: Ledger) -> None:
@@ -880,16 +899,21 @@ CALLS: dict[str, Callable[[Ledger, Row], object]] = {
     "looked_after": lambda ledger, row: ledger.looked_after([1], [2], 1.0),
     "purge": lambda ledger, row: ledger.purge([FOLDER], 1.0, 0.0),
     "take": lambda ledger, row: ledger.take(FOLDER, 1.0, 1.0),
+    "next_original_due": lambda ledger, row: ledger.next_original_due([FOLDER]),
     "next_due": lambda ledger, row: ledger.next_due([FOLDER]),
     "take_original": lambda ledger, row: ledger.take_original([FOLDER], 1.0),
     "postpone_original": lambda ledger, row: ledger.postpone_original(row, 1.0),
     "aim_original": lambda ledger, row: ledger.aim_original(row, OTHER),
+    "let_original_go": lambda ledger, row: ledger.let_original_go(row),
+    "expect_original": lambda ledger, row: ledger.expect_original(row, NEW),
+    "on_their_way": lambda ledger, row: ledger.on_their_way(FOLDER),
     "settle_original": lambda ledger, row: ledger.settle_original(row, ""),
     "durably": lambda ledger, row: ledger.durably().__enter__(),
     "row": lambda ledger, row: ledger.row(row.id),
     "rows": lambda ledger, row: ledger.rows(),
+    "numbers": lambda ledger, row: ledger.numbers(),
     "outputs": lambda ledger, row: ledger.outputs(row),
-    "changed": lambda ledger, row: list(ledger.changed({FOLDER: ""})),
+    "changed": lambda ledger, row: ledger.changed({FOLDER: ""}),
     "let_go": lambda ledger, row: ledger.let_go(),
     "retry": lambda ledger, row: ledger.retry(row),
     "counts": lambda ledger, row: ledger.counts(FOLDER),

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from alphadrop import atomic
-from alphadrop.errors import JobRefused, TargetExists
+from alphadrop.errors import DiskFull, JobRefused, TargetExists
 from alphadrop.hotfolder.originals import bring_back
 from daemon_process import wait_for
-from fake_segmenter import BLUE, GREEN, RED, Ground, photograph, started
+from fake_segmenter import BLUE, GREEN, RED, Ground, middle, photograph, started
 
 LONG = "x" * 251 + ".jpg"
 
@@ -206,10 +206,9 @@ class _Killed(BaseException):
     pass
 
 
-@pytest.mark.parametrize("place", ["rename", "move", "settle"])
-def test_a_crash_at_any_step_leaves_it_in_one_place_and_the_next_start_goes_on(
-    moving: Ground, finished: Path, place: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def killed_after(place: str, ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have a crash right after one of the steps by which an original is put away."""
+
     def kill_after(work: Callable[..., object]) -> Callable[..., None]:
         def killed(*given: object, **named: object) -> None:
             monkeypatch.undo()
@@ -223,7 +222,27 @@ def test_a_crash_at_any_step_leaves_it_in_one_place_and_the_next_start_goes_on(
     elif place == "move":
         monkeypatch.setattr(atomic, "move", kill_after(atomic.move))
     else:
-        monkeypatch.setattr(moving.ledger, "settle_original", kill_after(moving.ledger.settle_original))
+        monkeypatch.setattr(ground.ledger, "settle_original", kill_after(ground.ledger.settle_original))
+
+
+@pytest.fixture
+def no_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have no file moved to another folder."""
+    move = atomic.move
+
+    def refuse(source: Path, target: Path) -> None:
+        if source.parent != target.parent:
+            raise DiskFull("no space left")
+        move(source, target)
+
+    monkeypatch.setattr(atomic, "move", refuse)
+
+
+@pytest.mark.parametrize("place", ["rename", "move", "settle"])
+def test_a_crash_at_any_step_leaves_it_in_one_place_and_the_next_start_goes_on(
+    moving: Ground, finished: Path, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed_after(place, moving, monkeypatch)
     with pytest.raises(_Killed):
         moving.cut("a.jpg", RED)
     moving.restart()
@@ -270,6 +289,191 @@ def test_undo_writes_nothing_over_and_says_what_is_in_the_way(moving: Ground, fi
         bring_back(moving.row("a.jpg"), moving.ledger)
 
 
+def test_one_that_cannot_be_moved_has_its_name_back(moving: Ground, finished: Path, no_room: None) -> None:
+    whole = moving.drop("a.jpg", RED).read_bytes()
+    moving.note("a.jpg")
+    moving.work()
+    assert in_folder(moving.input) == ["a.jpg"]
+    assert (moving.input / "a.jpg").read_bytes() == whole
+    assert in_folder(finished) == []
+    assert moving.row("a.jpg").original == "due"
+
+
+def test_another_photograph_in_the_place_of_one_that_cannot_be_moved_loses_neither(
+    moving: Ground, finished: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fill(source: Path, target: Path) -> None:
+        monkeypatch.undo()
+        photograph(moving.input / "a.jpg", GREEN, size=(60, 60))
+        moving.note("a.jpg")
+        raise DiskFull("no space left")
+
+    monkeypatch.setattr(atomic, "move", fill)
+    moving.cut("a.jpg", RED)
+    moving.note("a-2.jpg")
+    for _ in range(3):
+        moving.clock.now += 300
+        moving.work()
+    assert sorted(moving.outputs().items()) == [("a-2.png", RED), ("a.jpg.png", GREEN), ("a.png", RED)]
+    assert in_folder(moving.input) == []
+    assert [middle(finished / name) for name in in_folder(finished)] == [RED, GREEN]
+
+
+def test_a_folder_for_originals_that_refuses_is_said_once_and_tried_ever_less_often(
+    moving: Ground, finished: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    finished.rmdir()
+    for number in range(20):
+        moving.drop(f"{number}.jpg")
+        moving.note(f"{number}.jpg")
+    attempts: list[int] = []
+    while len(attempts) < 10:
+        caplog.clear()
+        moving.work()
+        attempts.append(sum("the folder is missing" in message for message in caplog.messages))
+        due = moving.worker.next_due()
+        assert due is not None
+        moving.clock.now += due
+    assert attempts == [1] * 10
+    assert due == 300
+    finished.mkdir()
+    moving.work()
+    assert len(in_folder(finished)) == 20
+    assert moving.worker.hold_of_originals(moving.input) is None
+
+
+def test_a_folder_for_originals_that_refuses_shows_in_the_health(moving: Ground, finished: Path) -> None:
+    finished.rmdir()
+    moving.drop("a.jpg", RED)
+    with started(moving) as folders:
+        wait_for(lambda: "the folder is missing" in folders.status()[0].health.warning, "the warning")
+        assert folders.status()[0].health.state == "watching"
+        finished.mkdir()
+        wait_for(lambda: not folders.status()[0].health.warning, "the warning to go")
+    assert in_folder(finished) == ["a.jpg"]
+
+
+def dropped_while_off(ground: Ground, name: str, colour: tuple[int, int, int]) -> None:
+    """Put another photograph under a name, and let a new process look at the folder before it works."""
+    photograph(ground.input / name, colour, size=(60, 60))
+    ground.restart()
+    ground.ledger.recover()
+    ground.change(settle=0.0)
+
+
+@pytest.mark.parametrize("place", ["rename", "move", "settle"])
+def test_a_crash_and_then_another_photograph_of_the_same_name_loses_neither(
+    moving: Ground, finished: Path, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed_after(place, moving, monkeypatch)
+    with pytest.raises(_Killed):
+        moving.cut("a.jpg", RED)
+    dropped_while_off(moving, "a.jpg", GREEN)
+    with started(moving):
+        wait_for(lambda: len(in_folder(finished)) == 2, "both to be moved")
+    assert moving.outputs() == {"a.png": RED, "a.jpg.png": GREEN}
+    assert in_folder(moving.input) == []
+    assert [middle(finished / name) for name in in_folder(finished)] == [GREEN, RED]
+
+
+@pytest.mark.parametrize("name", ["sub/a.jpg", LONG])
+def test_one_that_a_crash_left_under_its_hidden_name_is_found_even_without_the_ledger(
+    moving: Ground, finished: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed_after("rename", moving, monkeypatch)
+    with pytest.raises(_Killed):
+        moving.cut(name, RED)
+    moving.ledger._db.execute("DELETE FROM files")
+    moving.restart()
+    with started(moving):
+        wait_for(lambda: not any("aside" in each for each in in_folder(moving.input)), "it to have a name again")
+    (there,) = (*moving.input.rglob("*.jpg"), *finished.rglob("*.jpg"))
+    assert middle(there) == RED
+    assert set(moving.outputs().values()) == {RED}
+
+
+def test_half_a_file_that_a_crash_left_on_its_way_back_is_removed(moving: Ground, finished: Path) -> None:
+    half = moving.input / "sub" / ".alphadrop-0123456789abcdef.part"
+    half.parent.mkdir()
+    half.write_bytes(b"half")
+    with started(moving):
+        wait_for(lambda: not half.exists(), "it to be removed")
+
+
+@pytest.mark.parametrize("place", ["before it is there", "when it is there"])
+def test_a_crash_while_one_is_brought_back_leaves_it_to_be_brought_back_or_there(
+    moving: Ground, finished: Path, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moving.cut("a.jpg", RED)
+
+    def killed(source: Path, target: Path) -> None:
+        monkeypatch.undo()
+        if place == "when it is there":
+            atomic.move(source, target)
+        os._exit(1)
+
+    monkeypatch.setattr(atomic, "move", killed)
+    child = os.fork()
+    if child == 0:
+        bring_back(moving.row("a.jpg"), moving.ledger)
+    assert os.waitpid(child, 0)[1] != 0
+    monkeypatch.undo()
+    moving.restart()
+    with started(moving) as folders:
+        row = moving.row("a.jpg")
+        assert row.original == ("moved" if place == "before it is there" else "")
+        if row.original == "moved":
+            folders.undo()
+    assert in_folder(moving.input) == ["a.jpg"]
+    assert in_folder(finished) == []
+    assert moving.fake.runs == 1
+
+
+def test_one_whose_time_of_change_was_rounded_there_is_not_cut_again_when_it_is_back(
+    moving: Ground, finished: Path
+) -> None:
+    moving.cut("a.jpg", RED)
+    os.utime(finished / "a.jpg", (1_700_000_000, 1_700_000_000))  # as FAT would have it
+    with started(moving) as folders:
+        folders.undo()
+        moving.drop("b.jpg", GREEN)
+        wait_for((finished / "b.jpg").exists, "another to be done after it")
+    assert in_folder(moving.input) == ["a.jpg"]
+    assert moving.fake.runs == 2
+
+
+def test_lines_that_are_not_ours_are_neither_written_over_nor_removed(moving: Ground, finished: Path) -> None:
+    (finished / "a.jpg.txt").write_text("mine")
+    (finished / "b.jpg.txt").write_text("mine, too")
+    moving.cut("a.jpg", RED)
+    (moving.input / "b.jpg").write_text("no photograph")
+    moving.note("b.jpg")
+    moving.work()
+    assert in_folder(finished) == ["a.jpg", "a.jpg.txt", "b-2.jpg", "b-2.jpg.txt", "b.jpg.txt"]
+    bring_back(moving.row("a.jpg"), moving.ledger)
+    (finished / "b-2.jpg.txt").write_text("what I think of it")
+    bring_back(moving.row("b.jpg"), moving.ledger)
+    assert in_folder(finished) == ["a.jpg.txt", "b-2.jpg.txt", "b.jpg.txt"]
+    assert (finished / "a.jpg.txt").read_text() == "mine"
+    assert (finished / "b.jpg.txt").read_text() == "mine, too"
+
+
+def test_one_that_cannot_be_moved_leaves_no_line_there(moving: Ground, finished: Path, no_room: None) -> None:
+    (moving.input / "a.jpg").write_text("no photograph")
+    moving.note("a.jpg")
+    moving.work()
+    assert in_folder(finished) == []
+    assert in_folder(moving.input) == ["a.jpg"]
+
+
+def test_where_only_a_part_of_what_was_wanted_was_written_it_stays(deleting: Ground) -> None:
+    deleting.change(result="both", if_exists="skip")
+    photograph(deleting.output / "a.mask.png", BLUE)
+    deleting.cut("a.jpg", RED)
+    assert deleting.outputs() == {"a.mask.png": BLUE, "a.png": RED}
+    assert in_folder(deleting.input) == ["a.jpg"]
+
+
 def test_undo_of_one_that_was_never_moved_says_so(deleting: Ground) -> None:
     deleting.cut("a.jpg")
     with pytest.raises(JobRefused, match="was not moved away"):
@@ -280,12 +484,16 @@ def test_the_same_photograph_dropped_again_is_done_again(deleting: Ground) -> No
     deleting.change(settle=0.1, rescan=86_400.0)
     path = deleting.drop("a.jpg", RED)
     shutil.copy2(path, deleting.root / "kept.jpg")
+
+    def deleted() -> bool:
+        return not path.exists() and deleting.row("a.jpg").original == "deleted"
+
     with started(deleting):
         for runs in (1, 2):
-            wait_for(lambda: not path.exists(), "the original to be deleted")
+            wait_for(deleted, "the original to be deleted")
             assert deleting.fake.runs == runs
             if runs == 1:
-                shutil.copy2(deleting.root / "kept.jpg", path)
+                (deleting.root / "kept.jpg").rename(path)
     assert deleting.outputs() == {"a.png": RED}
 
 

@@ -156,8 +156,8 @@ def test_a_watch_that_the_system_refuses_leaves_no_thread_and_no_descriptor(
         with pytest.raises(OSError, match="limit reached") as raised:
             Watch(tmp_path, recursive=True, wake=lambda: None)
         assert raised.value.errno == number
-    assert threading.active_count() == threads
-    assert len(os.listdir("/proc/self/fd")) == descriptors
+    assert threading.active_count() <= threads
+    assert len(os.listdir("/proc/self/fd")) <= descriptors
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="counts inotify's descriptors")
@@ -165,8 +165,8 @@ def test_a_closed_watch_leaves_no_thread_and_no_descriptor(tmp_path: Path) -> No
     threads, descriptors = threading.active_count(), len(os.listdir("/proc/self/fd"))
     for _ in range(5):
         Watch(tmp_path, recursive=True, wake=lambda: None).close()
-    assert threading.active_count() == threads
-    assert len(os.listdir("/proc/self/fd")) == descriptors
+    assert threading.active_count() <= threads
+    assert len(os.listdir("/proc/self/fd")) <= descriptors
 
 
 def test_a_missing_folder_cannot_be_watched(tmp_path: Path) -> None:

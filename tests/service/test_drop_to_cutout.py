@@ -98,8 +98,8 @@ def test_a_name_that_is_not_utf_8_is_cut_and_can_be_told_of(home: Home, photogra
     shutil.copy(photographs["cat"], home.input / name)
     done(home, 1, before)
     assert_cut_from(home.output / os.fsdecode(b"\xff\xfe\n.png"), photographs["cat"])
-    log = (home.root / "data" / "log" / "alphadrop.log").read_text(encoding="utf-8")
-    assert "/\\xff\\xfe\\n.jpg -> " in log
+    log = home.root / "data" / "log" / "alphadrop.log"
+    wait_for(lambda: "/\\xff\\xfe\\n.jpg -> " in log.read_text(encoding="utf-8"), "the log to tell of it")
 
 
 def test_a_photograph_overwritten_with_another_is_cut_again(home: Home, photographs: dict[str, Path]) -> None:

@@ -157,9 +157,11 @@ def test_of_ten_daemons_started_at_once_one_runs_and_nine_say_so_and_touch_nothi
             assert b"a daemon is running already" in process.stderr.read()
         (winner,) = [process for process in processes if process.poll() is None]
         wait_for(lambda: home.alphadrop("status").returncode == 0, "the tenth to answer")
+        wait_for(endpoint_file(home.run).exists, "it to say where it is")
         assert json.loads(endpoint_file(home.run).read_text())["pid"] == winner.pid
-        log = (home.root / "data" / "log" / "alphadrop.log").read_text()
-        assert log.count("ready in") == 1
+        log = home.root / "data" / "log" / "alphadrop.log"
+        wait_for(lambda: "ready in" in log.read_text(), "it to be ready")
+        assert log.read_text().count("ready in") == 1
         winner.terminate()
         assert winner.wait(timeout=60) == 0
     finally:

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -160,6 +160,7 @@ def test_a_file_that_takes_longer_than_the_grace_is_put_back_and_the_end_is_in_o
 _LONG_AND_CANCELLABLE = """
 import sys, threading
 from alphadrop.engine import segmenter
+from alphadrop.hotfolder import hotfolders
 from alphadrop.service import lifecycle
 def saliency(self, view, cancellation=None):
     ended = threading.Event()
@@ -167,7 +168,7 @@ def saliency(self, view, cancellation=None):
         ended.wait()
         cancellation.check()
 segmenter.OnnxSegmenter.saliency = saliency
-lifecycle._GRACE = 0.2
+lifecycle._GRACE, hotfolders._LAST_GRACE = 0.2, 60.0
 from alphadrop.cli import main
 sys.exit(main())
 """
@@ -279,7 +280,7 @@ def test_a_signal_while_it_waits_for_a_model_ends_it_at_once(home: Home) -> None
 
 def test_a_ledger_of_a_newer_version_is_refused_and_leaves_no_socket(home: Home) -> None:
     (home.root / "data").mkdir()
-    with sqlite3.connect(home.root / "data" / "ledger.sqlite") as newer:
+    with closing(sqlite3.connect(home.root / "data" / "ledger.sqlite")) as newer:
         newer.execute("PRAGMA user_version = 99")
     told = home.alphadrop("run")
     assert told.returncode == 1

@@ -17,6 +17,7 @@ from alphadrop.errors import CannotRead, printable
 from alphadrop.hotfolder.ledger import Ledger
 from alphadrop.hotfolder.mounts import disk_is_away, free_bytes, is_mount, is_remote
 from alphadrop.hotfolder.naming import wanted
+from alphadrop.hotfolder.originals import settle_interrupted
 from alphadrop.hotfolder.rebuild import rebuild
 from alphadrop.hotfolder.scan import look_at, walk
 from alphadrop.hotfolder.settings import FolderSettings
@@ -207,6 +208,7 @@ class HotFolder:
             for place in sorted(places | set(settings.set_apart)):
                 if swept := atomic.sweep(place):
                     _log.warning("%s: %d unfinished files were removed", printable(place), swept)
+            settle_interrupted(settings, self._ledger)
             self._is_tidy = True
         if not self._ledger.has_met(settings.input, settings.output):
             try:
@@ -239,10 +241,11 @@ class HotFolder:
                 "output missing", f"make {printable(settings.output)}, or mount its disk; it goes on by itself"
             )
         health = self._watched_or_polled((status.st_dev, status.st_ino))
-        free = free_bytes(settings.output)
-        if free is not None and free < _NEARLY_FULL:
-            left = f"{printable(settings.output)}: only {free / 1e6:.0f} MB are left on its disk"
-            health = replace(health, warning=f"{left}; free some space")
+        for place in settings.set_apart:
+            free = free_bytes(place)
+            if free is not None and free < _NEARLY_FULL:
+                left = f"{printable(place)}: only {free / 1e6:.0f} MB are left on its disk"
+                return replace(health, warning=f"{left}; free some space")
         return health
 
     def _watched_or_polled(self, identity: tuple[int, int]) -> FolderHealth:

@@ -8,7 +8,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from alphadrop.engine.cpus import usable_cpus
@@ -168,6 +168,12 @@ class HotFolders:
             TargetExists, DiskFull, CannotRead, CannotWrite: its original cannot be brought back.
             LedgerError: nothing can be recorded.
         """
+        self._mark_for_retry(number)
+        self._worker.let_go()
+        self._work_now.set()
+        return self._ledger.row(number)
+
+    def _mark_for_retry(self, number: int) -> None:
         row = self._ledger.row(number)
         if row.folder not in {each.input for each in self._wanted}:
             raise JobRefused(f"{printable(row.folder)}: is no longer watched", "add it to the configuration")
@@ -178,18 +184,15 @@ class HotFolders:
         if not row.file.exists():
             raise JobRefused(f"{printable(row.file)}: is no longer there", "drop the photograph again")
         self._ledger.retry(row)
-        self._worker.let_go()
-        self._work_now.set()
-        return self._ledger.row(number)
 
     def retry_failed(self) -> tuple[int, int]:
         """Have every failed file done again; return how many are, and how many cannot be."""
-        return self._retry_each([row.id for row in self._ledger.rows(state="failed", limit=-1)])
+        return self._retry_each(self._ledger.numbers(state="failed"))
 
     def retry_changed(self) -> tuple[int, int]:
         """Have every file done again that was done with other settings; return how many are, and how many cannot be."""
         fingerprints = {each.input: each.fingerprint() for each in self._wanted}
-        return self._retry_each([row.id for row in self._ledger.changed(fingerprints)])
+        return self._retry_each(self._ledger.changed(fingerprints))
 
     def undo(self, number: int | None = None) -> Row:
         """Bring the original of a file back from the finished folder, without doing it again.
@@ -214,9 +217,9 @@ class HotFolders:
     def undo_all(self) -> tuple[int, list[AlphadropError]]:
         """Bring every original back that was moved; return how many were, and why others could not be."""
         done, refused = 0, []
-        for row in self._ledger.rows(original="moved", limit=-1):
+        for number in self._ledger.numbers(original="moved"):
             try:
-                bring_back(row, self._ledger)
+                bring_back(self._ledger.row(number), self._ledger)
                 done += 1
             except LedgerError:
                 raise
@@ -328,7 +331,18 @@ class HotFolders:
         settings, counts = folder.settings, self._counts(folder.settings.input)
         # What held up photographs of which none is left has not been met again, and may be over.
         hold = self._worker.hold(settings.input) if counts.get("pending") else None
-        return FolderStatus(settings.input, settings.output, _with_hold(folder.health, hold), counts)
+        health = _with_hold(folder.health, hold)
+        if not health.warning and (kept := self._kept_originals(settings.input)) is not None:
+            health = replace(health, warning=f"originals stay for now: {kept}")
+        return FolderStatus(settings.input, settings.output, health, counts)
+
+    def _kept_originals(self, folder: Path) -> AlphadropError | None:
+        """Return why photographs that are to be moved or deleted are not."""
+        hold = self._worker.hold_of_originals(folder)
+        with contextlib.suppress(LedgerError):
+            if hold is not None and self._ledger.next_original_due([folder]) is not None:
+                return hold.error
+        return None
 
     def _counts(self, folder: Path) -> Mapping[str, int]:
         try:
@@ -366,12 +380,14 @@ class HotFolders:
         done = 0
         for number in numbers:
             try:
-                self.retry(number)
+                self._mark_for_retry(number)
                 done += 1
             except LedgerError:
                 raise
             except AlphadropError as error:
                 _log.warning("%s", error)
+        self._worker.let_go()
+        self._work_now.set()
         return done, len(numbers) - done
 
 

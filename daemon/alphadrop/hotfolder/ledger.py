@@ -26,14 +26,16 @@ __all__ = ["STATES", "Claim", "Ledger", "Original", "Row", "State"]
 
 State = Literal["pending", "working", "done", "failed", "skipped", "missing"]
 STATES: tuple[State, ...] = get_args(State)
-Original = Literal["", "due", "moved", "deleted"]
-"""What became of the photograph itself: left where it is, about to be moved or deleted, moved, deleted."""
+Original = Literal["", "due", "going", "moved", "deleted", "returning"]
+"""What became of the photograph itself: left where it is, to be moved or deleted, on its way, moved, deleted, on its
+way back."""
 
 _NAMES_AT_ONCE = 500
 """Question marks in one statement."""
 _NEW_UNDER_AN_OLD_NAME = 600.0
 """Seconds that a file must have been gone, for another under its name to be another photograph."""
 _DAMAGED_KEPT = 3
+_TO_GO = "original IN ('due', 'going')"
 _NO_SPACE = "is there space left on its disk?"
 
 
@@ -188,7 +190,7 @@ class Ledger:
     def note(self, folder: Path, settled: Iterable[tuple[PurePath, Content]], now: float) -> None:
         """Note settled files as work to do; a known one with a new content is work again.
 
-        Where the photograph of that name was moved, deleted, or gone for a while, the new one is another photograph:
+        Where the photograph of that name is going, or was moved, deleted, or gone for a while, the new one is another:
         its outputs get names of their own.
         """
         key = os.fsencode(folder)
@@ -197,7 +199,8 @@ class Ledger:
                 name, modified = os.fsencode(path), _stored(content.mtime_ns)
                 self._db.execute(
                     "DELETE FROM claims WHERE file IN (SELECT id FROM files WHERE folder = ? AND path = ? "
-                    "AND (size, mtime_ns) != (?, ?) AND (original IN ('moved', 'deleted') OR gone_since <= ?))",
+                    "AND (size, mtime_ns) != (?, ?) "
+                    "AND (original IN ('going', 'moved', 'deleted') OR gone_since <= ?))",
                     (key, name, content.size, modified, now - _NEW_UNDER_AN_OLD_NAME),
                 )
                 self._db.execute(
@@ -245,13 +248,15 @@ class Ledger:
         """
         keys = _keys(folders)
         watched = f"folder IN ({_marks(keys)})"
-        last_watched = "(SELECT nullif(watched_at, 0) FROM folders WHERE folders.folder = files.folder)"
+        watched_at = "(SELECT nullif(watched_at, 0) FROM folders WHERE folders.folder = files.folder)"
+        last_watched = f"coalesce({watched_at}, finished_at, noted_at)"
         with self._changing():
             self._db.execute(f"UPDATE folders SET watched_at = ? WHERE {watched}", (now, *keys))
             forgotten = self._db.execute(
-                f"""DELETE FROM files WHERE state NOT IN ('pending', 'working') AND original != 'due'
-                    AND (gone_since < ? OR (NOT {watched} AND coalesce({last_watched}, finished_at, noted_at) < ?))""",
-                (before, *keys, before),
+                f"""DELETE FROM files WHERE
+                    (gone_since < ? AND state NOT IN ('pending', 'working') AND NOT {_TO_GO})
+                    OR ({last_watched} < ? AND state != 'working' AND NOT {watched})""",
+                (before, before, *keys),
             ).rowcount
             # Should such a folder be watched again, what was forgotten is learnt from its outputs.
             self._db.execute(
@@ -279,14 +284,12 @@ class Ledger:
         return rows[0] if rows else None
 
     def next_due(self, folders: Iterable[Path]) -> float | None:
-        """Return when something is due first in one of the folders, by the clock of `postpone`; None for never."""
-        keys = _keys(folders)
-        ((pending, original),) = self._fetch(
-            f"""SELECT (SELECT min(not_before) FROM files WHERE folder IN ({_marks(keys)}) AND state = 'pending'),
-                       (SELECT min(not_before) FROM files WHERE original = 'due' AND folder IN ({_marks(keys)}))""",
-            (*keys, *keys),
-        )
-        return min((due for due in (pending, original) if due is not None), default=None)
+        """Return when work in one of the folders is due first, by the clock of `postpone`; None for never."""
+        return self._first(folders, "state = 'pending'")
+
+    def next_original_due(self, folders: Iterable[Path]) -> float | None:
+        """Return when a photograph in one of the folders is to be moved or deleted first; as `next_due`."""
+        return self._first(folders, _TO_GO)
 
     def finish(
         self,
@@ -391,19 +394,37 @@ class Ledger:
         """Return a row whose photograph is now to be moved or deleted."""
         keys = _keys(folders)
         rows = self._rows(
-            f"SELECT * FROM files WHERE original = 'due' AND not_before <= ? AND folder IN ({_marks(keys)}) "
+            f"SELECT * FROM files WHERE {_TO_GO} AND not_before <= ? AND folder IN ({_marks(keys)}) "
             "ORDER BY not_before LIMIT 1",
             (clock, *keys),
         )
         return rows[0] if rows else None
 
     def postpone_original(self, row: Row, until: float) -> None:
-        """Look at a row's photograph later."""
-        self._change("UPDATE files SET not_before = ? WHERE id = ? AND original = 'due'", (until, row.id))
+        """Look at a row's photograph later, which is in its place."""
+        self._change(f"UPDATE files SET original = 'due', not_before = ? WHERE id = ? AND {_TO_GO}", (until, row.id))
+
+    def let_original_go(self, row: Row) -> None:
+        """Record that a row's photograph gives up its name: another one under it is another photograph."""
+        self._change("UPDATE files SET original = 'going' WHERE id = ? AND original = 'due'", (row.id,))
 
     def aim_original(self, row: Row, at: Path) -> None:
         """Record where a photograph is about to be moved to."""
-        self._change("UPDATE files SET original_at = ? WHERE id = ? AND original = 'due'", (os.fsencode(at), row.id))
+        self._change(f"UPDATE files SET original_at = ? WHERE id = ? AND {_TO_GO}", (os.fsencode(at), row.id))
+
+    def expect_original(self, row: Row, content: Content) -> None:
+        """Record that a photograph is about to be moved back, and what it is like: it was not dropped again."""
+        self._change(
+            "UPDATE files SET original = 'returning', size = ?, mtime_ns = ? WHERE id = ? "
+            "AND original IN ('moved', 'returning')",
+            (content.size, _stored(content.mtime_ns), row.id),
+        )
+
+    def on_their_way(self, folder: Path) -> list[Row]:
+        """Return the rows of a folder whose photograph is on its way out of it or back."""
+        return self._rows(
+            "SELECT * FROM files WHERE folder = ? AND original IN ('going', 'returning')", (os.fsencode(folder),)
+        )
 
     def settle_original(self, row: Row, original: Original, at: Path | None = None) -> None:
         """Record what became of a photograph; where it was moved to."""
@@ -436,6 +457,15 @@ class Ledger:
             raise NoSuchJob(f"{number}: no file has this number", "see the numbers with: alphadrop jobs")
         return rows[0]
 
+    def numbers(self, *, state: State | None = None, original: Original | None = None) -> list[int]:
+        """Return the numbers of all rows in a state, however many, those that changed last first."""
+        rows = self._fetch(
+            "SELECT id FROM files WHERE (? IS NULL OR state = ?) AND (? IS NULL OR original = ?) "
+            "ORDER BY coalesce(finished_at, noted_at) DESC, id DESC",
+            (state, state, original, original),
+        )
+        return [number for (number,) in rows]
+
     def rows(self, *, state: State | None = None, original: Original | None = None, limit: int = 100) -> list[Row]:
         """Return the rows that changed last, newest first."""
         return self._rows(
@@ -449,14 +479,17 @@ class Ledger:
         rows = self._fetch("SELECT target FROM claims WHERE file = ? AND size IS NOT NULL ORDER BY kind", (row.id,))
         return [Path(os.fsdecode(target)) for (target,) in rows]
 
-    def changed(self, fingerprints: Mapping[Path, str]) -> Iterator[Row]:
-        """Yield the rows that were done with other settings than those of their folder now, and are still there."""
+    def changed(self, fingerprints: Mapping[Path, str]) -> list[int]:
+        """Return the numbers of the rows that were done with other settings than their folder's now, and are there."""
+        found: list[int] = []
         for folder, fingerprint in fingerprints.items():
-            yield from self._rows(
-                "SELECT * FROM files WHERE folder = ? AND state IN ('done', 'skipped') AND settings != ? "
-                "AND gone_since IS NULL AND original IN ('', 'due')",
+            rows = self._fetch(
+                "SELECT id FROM files WHERE folder = ? AND state IN ('done', 'skipped') AND settings != ? "
+                "AND gone_since IS NULL AND original IN ('', 'due', 'going')",
                 (os.fsencode(folder), fingerprint),
             )
+            found += [number for (number,) in rows]
+        return found
 
     def let_go(self) -> None:
         """Make everything due at once that waits for another attempt."""
@@ -517,9 +550,9 @@ class Ledger:
         """Return where a crash may have broken off a write: outputs of files not done, originals on their way."""
         key = os.fsencode(folder)
         rows = self._fetch(
-            """SELECT target FROM claims JOIN files ON files.id = claims.file
+            f"""SELECT target FROM claims JOIN files ON files.id = claims.file
                WHERE folder = ? AND state IN ('pending', 'working')
-               UNION SELECT original_at FROM files WHERE folder = ? AND original = 'due' AND original_at IS NOT NULL""",
+               UNION SELECT original_at FROM files WHERE folder = ? AND {_TO_GO} AND original_at IS NOT NULL""",
             (key, key),
         )
         return [Path(os.fsdecode(target)) for (target,) in rows]
@@ -666,9 +699,14 @@ class Ledger:
         with self._using():
             return self._db.execute(statement, values).rowcount
 
-    def _fetch(self, statement: str, values: tuple[object, ...] = ()) -> list[Any]:
+    def _fetch(self, statement: str, values: Sequence[object] = ()) -> list[Any]:
         with self._using():
             return self._db.execute(statement, values).fetchall()
+
+    def _first(self, folders: Iterable[Path], which: str) -> float | None:
+        keys = _keys(folders)
+        ((due,),) = self._fetch(f"SELECT min(not_before) FROM files WHERE {which} AND folder IN ({_marks(keys)})", keys)
+        return None if due is None else float(due)
 
     def _rows(self, statement: str, values: tuple[object, ...] = ()) -> list[Row]:
         with self._using():

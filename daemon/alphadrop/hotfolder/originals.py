@@ -9,23 +9,36 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path, PurePath
 from typing import Literal
 
 from alphadrop import atomic
-from alphadrop.errors import CannotWrite, JobRefused, TargetExists, printable, reading_failed, writing_failed
+from alphadrop.errors import (
+    AlphadropError,
+    CannotWrite,
+    FileError,
+    JobRefused,
+    TargetExists,
+    printable,
+    reading_failed,
+    writing_failed,
+)
 from alphadrop.hotfolder.ledger import Ledger, Row
 from alphadrop.hotfolder.mounts import disk_is_away
 from alphadrop.hotfolder.naming import fitted
-from alphadrop.hotfolder.scan import has_writer, is_at, look_at, open_input
+from alphadrop.hotfolder.scan import has_writer, is_at, look_at, open_input, walk
 from alphadrop.hotfolder.settings import FolderSettings
 from alphadrop.hotfolder.stability import Content
 
-__all__ = ["bring_back", "put_away"]
+__all__ = ["bring_back", "put_away", "settle_interrupted"]
 
 _log = logging.getLogger(__name__)
 _NUMBERS = 10_000
+_ASIDE = re.compile(r"\.alphadrop-aside--?\d+-(.+)", re.DOTALL)
+_LONGEST_REASON = 65_536
+_NO_WAITING = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0)
 
 
 def put_away(row: Row, settings: FolderSettings, ledger: Ledger) -> bool:
@@ -35,7 +48,7 @@ def put_away(row: Row, settings: FolderSettings, ledger: Ledger) -> bool:
     replaces it from then on makes a new file, and whoever did so before is found out, and it gets its name back.
 
     Raises:
-        FileError: it cannot be moved or deleted now.
+        FileError: it cannot be moved or deleted now, and has its name back.
         LedgerError: nothing can be recorded.
     """
     destination = settings.failed if row.state == "failed" else settings.finished
@@ -54,19 +67,57 @@ def put_away(row: Row, settings: FolderSettings, ledger: Ledger) -> bool:
             return True
         if destination is not None and not deleting:
             _refuse_unless_there(destination, ledger)
-        taken = _take_aside(row, aside)
+        taken = _take_aside(row, aside, ledger)
         if taken != "taken":
             if taken == "changed":
                 ledger.settle_original(row, "")
             return taken == "changed"
-    if deleting:
-        _unlink(aside)
-        with ledger.durably():
-            ledger.settle_original(row, "deleted")
-        _log.info("%s: the original was deleted", printable(row.file))
-    elif destination is not None:
-        _move(row, aside, destination, ledger)
+    try:
+        if deleting:
+            _unlink(aside)
+            with ledger.durably():
+                ledger.settle_original(row, "deleted")
+            _log.info("%s: the original was deleted", printable(row.file))
+        elif destination is not None:
+            _refuse_unless_there(destination, ledger)
+            _move(row, aside, destination, ledger)
+    except AlphadropError:
+        with contextlib.suppress(FileError):  # it may be gone already, and only not recorded
+            _give_back(aside, row.file)
+        raise
     return True
+
+
+def settle_interrupted(settings: FolderSettings, ledger: Ledger) -> None:
+    """Find what a crash left on its way out of a folder or back into it, before anything new in it is noted.
+
+    Raises:
+        CannotRead: the folder cannot be listed.
+        LedgerError: nothing can be recorded.
+    """
+    going: dict[Path, Row] = {}
+    for row in ledger.on_their_way(settings.input):
+        if row.original == "going":
+            going[_aside(row)] = row
+        else:
+            ledger.settle_original(row, "" if _is_as_noted(row, row.file) else "moved", row.original_at)
+    for path, _ in walk(settings.input, recursive=settings.recursive):
+        if atomic.is_temporary(path.name):
+            atomic.sweep((settings.input / path).parent)
+        elif name := _ASIDE.fullmatch(path.name):
+            aside = settings.input / path
+            try:
+                _settle_aside(aside, aside.with_name(name[1]), going.get(aside), settings, ledger)
+            except FileError as error:
+                _log.warning("%s: is a photograph on its way, and stays: %s", printable(aside), error)
+
+
+def _settle_aside(aside: Path, file: Path, row: Row | None, settings: FolderSettings, ledger: Ledger) -> None:
+    """Give a photograph its name back where nobody knows whither it was to go; else only where its name is taken."""
+    if row is None:
+        _give_back(aside, file)
+    elif os.path.lexists(row.file):  # by another photograph, before which it must be out of the way
+        put_away(row, settings, ledger)
 
 
 def _refuse_unless_there(destination: Path, ledger: Ledger) -> None:
@@ -76,7 +127,7 @@ def _refuse_unless_there(destination: Path, ledger: Ledger) -> None:
         raise CannotWrite(f"{printable(destination)}: its disk is not mounted", "mount it; it goes on by itself")
 
 
-def _take_aside(row: Row, aside: Path) -> Literal["taken", "in use", "changed"]:
+def _take_aside(row: Row, aside: Path, ledger: Ledger) -> Literal["taken", "in use", "changed"]:
     """Give a photograph its hidden name, if it is still what was read and nobody writes to it."""
     descriptor = open_input(row.folder, row.path)
     try:
@@ -84,6 +135,7 @@ def _take_aside(row: Row, aside: Path) -> Literal["taken", "in use", "changed"]:
             return "in use"
         if not _is_unchanged(row, descriptor) or not is_at(row.folder, row.path, descriptor):
             return "changed"
+        ledger.let_original_go(row)
         try:
             os.rename(row.file, aside)
         except OSError as error:
@@ -109,21 +161,26 @@ def bring_back(row: Row, ledger: Ledger) -> None:
         CannotRead, CannotWrite, DiskFull: the file system refused.
         LedgerError: nothing can be recorded.
     """
-    if row.original_at is None:
+    at = row.original_at
+    if row.original != "moved" or at is None:
         raise JobRefused(f"{printable(row.file)}: was not moved away", "see what was with: alphadrop jobs")
-    if not os.path.lexists(row.original_at):
-        raise JobRefused(f"{printable(row.original_at)}: is no longer there", "look for it where you moved it")
+    content = look_at(at.parent, PurePath(at.name))
+    if content is None:
+        raise JobRefused(f"{printable(at)}: is no longer there", "look for it where you moved it")
     _make_parents(row.folder, row.file)
     with ledger.durably():  # before it is there: else it would be taken for dropped again
-        ledger.settle_original(row, "", row.original_at)
+        ledger.expect_original(row, content)
     try:
-        atomic.move(row.original_at, row.file)
+        atomic.move(at, row.file)
     except BaseException:
-        ledger.settle_original(row, "moved", row.original_at)
+        ledger.settle_original(ledger.row(row.id), "moved", at)
         raise
-    with contextlib.suppress(OSError):
-        _why_file(row.original_at).unlink()
-    ledger.settle_original(row, "")
+    if row.state == "failed":
+        _remove_why(at, row.reason)
+    there = look_at(row.folder, row.path)
+    if there is not None and there != content:  # not every file system keeps a time of change to the nanosecond
+        ledger.expect_original(row, there)
+    ledger.settle_original(ledger.row(row.id), "")
     _log.info("%s: brought back", printable(row.file))
 
 
@@ -139,17 +196,44 @@ def _move(row: Row, aside: Path, destination: Path, ledger: Ledger) -> None:
         _make_parents(destination, target)
         with ledger.durably():  # a crash right after the move must not leave it unknown where the photograph is
             ledger.aim_original(row, target)
-        if row.state == "failed":
-            atomic.write_text(_why_file(target), f"{row.reason}\n")
         try:
+            if row.state == "failed":
+                _write_why(target, row.reason)
             atomic.move(aside, target)
         except TargetExists:
             continue
+        finally:
+            if row.state == "failed" and not os.path.lexists(target):
+                _remove_why(target, row.reason)
         with ledger.durably():
             ledger.settle_original(row, "moved", target)
         _log.info("%s: the original was moved to %s", printable(row.file), printable(target))
         return
     raise CannotWrite(f"{printable(row.file)}: every name for it is taken", f"tidy {printable(destination)}")
+
+
+def _write_why(target: Path, reason: str) -> None:
+    """Write the reason beside the place of a photograph; raise TargetExists where somebody else's file is there."""
+    try:
+        atomic.write_text(_why_file(target), f"{reason}\n", replace=False)
+    except TargetExists:
+        if not _says(_why_file(target), reason):
+            raise
+
+
+def _remove_why(target: Path, reason: str) -> None:
+    with contextlib.suppress(OSError):
+        if _says(_why_file(target), reason):
+            _why_file(target).unlink()
+
+
+def _says(file: Path, reason: str) -> bool:
+    """Return whether a file is the one that gives this reason: any other belongs to somebody else."""
+    try:
+        with open(os.open(file, os.O_RDONLY | _NO_WAITING), "rb") as stream:
+            return stream.read(_LONGEST_REASON) == f"{reason}\n".encode()
+    except OSError:
+        return False
 
 
 def _give_back(aside: Path, file: Path) -> None:
@@ -192,8 +276,8 @@ def _is_as_noted(row: Row, file: Path) -> bool:
 
 
 def _aside(row: Row) -> Path:
-    """Return the hidden name: the same after a crash, another for another content."""
-    return row.file.with_name(f".alphadrop-aside-{row.id}-{row.content.mtime_ns}")
+    """Return the hidden name: the same after a crash, another for another content; it tells the photograph's own."""
+    return row.file.with_name(fitted(f".alphadrop-aside-{row.content.mtime_ns}-{row.file.stem}", row.file.suffix))
 
 
 def _names(target: Path) -> Iterator[Path]:

@@ -11,7 +11,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
@@ -121,6 +121,7 @@ class Worker:
         self._putting_away = threading.Lock()
         self._last_folder: Path | None = None
         self._holds: dict[Path, Hold] = {}
+        self._original_holds: dict[Path, Hold] = {}
         self._in_hand: dict[int, Cancellation] = {}
 
     def work(self) -> bool:
@@ -145,19 +146,21 @@ class Worker:
     def next_due(self) -> float | None:
         """Return in how many seconds something is due; None where nothing is pending."""
         now = self._clock()
-        free, held = [], []
-        for settings in self._folders():
-            hold = self._holds.get(settings.input)
-            if hold is None or hold.until <= now:
-                free.append(settings.input)
-            else:
-                held.append(hold.until)
-        due = self._ledger.next_due(free) if free else None
-        return min((max(0.0, at - now) for at in (due, *held) if at is not None), default=None)
+        held = [hold.until for holds in (self._holds, self._original_holds) for hold in list(holds.values())]
+        times = [
+            self._ledger.next_due(each.input for each in self._free(self._holds, now)),
+            self._ledger.next_original_due(each.input for each in self._free(self._original_holds, now)),
+            *(until for until in held if until > now),
+        ]
+        return min((max(0.0, at - now) for at in times if at is not None), default=None)
 
     def hold(self, folder: Path) -> Hold | None:
         """Return why nothing of a folder is done at the moment."""
         return self._holds.get(folder)
+
+    def hold_of_originals(self, folder: Path) -> Hold | None:
+        """Return why originals of a folder are not moved or deleted at the moment."""
+        return self._original_holds.get(folder)
 
     def let_go(self) -> None:
         """Try again at once what was held up.
@@ -168,6 +171,7 @@ class Worker:
         self._ledger.let_go()
         with self._lock:
             self._holds.clear()
+            self._original_holds.clear()
 
     @property
     def in_hand(self) -> list[int]:
@@ -186,10 +190,7 @@ class Worker:
         """Take the oldest due row of the folder whose turn it is."""
         with self._lock:
             now = self._clock()
-            for settings in self._in_turn(self._folders()):
-                hold = self._holds.get(settings.input)
-                if hold is not None and hold.until > now:
-                    continue
+            for settings in self._in_turn(self._free(self._holds, now)):
                 row = self._ledger.take(settings.input, now, time.time(), self._in_hand)
                 if row is not None:
                     self._last_folder = settings.input
@@ -204,6 +205,11 @@ class Worker:
         for kind in kinds(settings):
             with contextlib.suppress(_Skipped, FileError):  # met again, and told, when there is something to write
                 self._target(job, kind)
+
+    def _free(self, holds: Mapping[Path, Hold], now: float) -> list[FolderSettings]:
+        """Return the folders that nothing holds up."""
+        holding = {folder for folder, hold in list(holds.items()) if hold.until > now}
+        return [settings for settings in self._folders() if settings.input not in holding]
 
     def _in_turn(self, folders: Sequence[FolderSettings]) -> Iterator[FolderSettings]:
         """Yield the folders, beginning after the one that was served last."""
@@ -268,7 +274,8 @@ class Worker:
         written, skipped = self._write_all(job, done)
         seconds = {**done.seconds, "output": time.perf_counter() - started}
         settings = job.settings
-        due = self._clock() + settings.settle if written and settings.originals != "keep" else None
+        is_whole = bool(written) and not skipped
+        due = self._clock() + settings.settle if is_whole and settings.originals != "keep" else None
         self._ledger.finish(
             job.row,
             "done" if written or not done.subject else "skipped",
@@ -400,21 +407,21 @@ class Worker:
             self._fail(row, settings, error.code, told)
             _log.error("%s", told)
         elif _concerns_all(error, row, settings):
-            hold = self._hold_up(row.folder, error)
+            hold = self._hold_up(self._holds, row.folder, error)
             self._ledger.postpone(row, error.code, told, until=hold.until)
         else:
             wait = _back_off(row.attempts)
             self._ledger.postpone(row, error.code, told, until=self._clock() + wait)
             _log.warning("%s; trying again in %.0f s", told, wait)
 
-    def _hold_up(self, folder: Path, error: AlphadropError) -> Hold:
+    def _hold_up(self, holds: dict[Path, Hold], folder: Path, error: AlphadropError) -> Hold:
         """Have nothing of a folder done for a while, longer each time; said once each time."""
         with self._lock:
-            now, last = self._clock(), self._holds.get(folder)
+            now, last = self._clock(), holds.get(folder)
             if last is not None and last.until > now:
                 return last  # another thread met the same
             attempts = 1 if last is None else last.attempts + 1
-            hold = self._holds[folder] = Hold(error, attempts, now + _back_off(attempts))
+            hold = holds[folder] = Hold(error, attempts, now + _back_off(attempts))
         _log.warning("%s; trying again in %.0f s", error, hold.until - now)
         return hold
 
@@ -427,18 +434,19 @@ class Worker:
         if not self._putting_away.acquire(blocking=False):
             return False
         try:
-            folders = {settings.input: settings for settings in self._folders()}
-            row = self._ledger.take_original(folders, self._clock())
+            now = self._clock()
+            folders = {settings.input: settings for settings in self._free(self._original_holds, now)}
+            row = self._ledger.take_original(folders, now)
             if row is None:
                 return False
             settings = folders[row.folder]
             try:
                 if not put_away(row, settings, self._ledger):
-                    self._ledger.postpone_original(row, self._clock() + max(settings.settle, 1.0))
+                    self._ledger.postpone_original(row, now + max(settings.settle, 1.0))
+                self._original_holds.pop(row.folder, None)
             except FileError as error:
-                wait = _LONGEST_WAIT / 10
-                self._ledger.postpone_original(row, self._clock() + wait)
-                _log.warning("%s: the original stays for now: %s; trying again in %.0f s", row.file, error, wait)
+                hold = self._hold_up(self._original_holds, row.folder, error)
+                self._ledger.postpone_original(row, hold.until)
             return True
         finally:
             self._putting_away.release()

@@ -154,7 +154,7 @@ class JobReport(BaseModel):
     started_at: float | None
     finished_at: float | None
     original: str
-    """`moved` or `deleted`, where it is not where it was dropped; `due` while that is about to happen."""
+    """`due`, `going`, then `moved` or `deleted` where it does not stay; `returning` while it is brought back."""
     original_at: str
     """Where it was moved to."""
     outputs: list[str]

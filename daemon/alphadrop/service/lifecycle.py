@@ -130,12 +130,12 @@ class _Process:
             self._trouble = error
         loading = threading.Thread(target=self._load, name="loading", daemon=True)
         loading.start()
+        self._endpoint.announce()
         server = self._make_server()
         serving = threading.Thread(
             target=server.run, kwargs={"sockets": [self._endpoint.socket]}, name="serving", daemon=True
         )
         serving.start()
-        self._endpoint.announce()
         self._wait_for_end()
         _log.info("ending: the file at work is finished first")
         deadline = time.monotonic() + _GRACE
