@@ -177,6 +177,22 @@ def test_content_is_on_the_disk_before_it_has_the_name_and_the_folder_after(
     assert order == ["file", "rename", "folder"]
 
 
+def test_folder_that_is_made_is_made_to_last_and_so_are_those_above_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[Path] = []
+    monkeypatch.setattr(atomic, "sync_folder", synced.append)
+    atomic.make_folder(tmp_path / "a" / "b")
+    assert (tmp_path / "a" / "b").is_dir()
+    assert set(synced) == {tmp_path, tmp_path / "a"}
+    synced.clear()
+    atomic.make_folder(tmp_path / "a" / "b")
+    assert synced == []
+    (tmp_path / "file").touch()
+    with pytest.raises(FileExistsError):
+        atomic.make_folder(tmp_path / "file")
+
+
 def test_folder_that_cannot_be_synced_is_no_failure(target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fsync = os.fsync
 

@@ -22,7 +22,7 @@ except ImportError:  # Windows
 
 from alphadrop.errors import CannotRead, InputChanged, printable, reading_failed, writing_failed
 
-__all__ = ["is_temporary", "move", "sweep", "sync_folder", "write", "write_text"]
+__all__ = ["is_temporary", "make_folder", "move", "sweep", "sync_folder", "write", "write_text"]
 
 _PREFIX = ".alphadrop-"
 _SUFFIX = ".part"
@@ -105,6 +105,18 @@ def move(source: Path, target: Path) -> None:
             _move_across(source, target)
     except OSError as error:
         raise writing_failed(target, error) from error
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder, and those above it that are missing, so that a power cut does not take them away again.
+
+    Raises:
+        OSError: as `Path.mkdir`; FileExistsError where something else has the name.
+    """
+    missing = [each for each in (folder, *folder.parents) if not os.path.lexists(each)]
+    folder.mkdir(parents=True, exist_ok=True)
+    for each in missing:
+        sync_folder(each.parent)
 
 
 def is_temporary(name: str) -> bool:

@@ -116,7 +116,8 @@ class OnnxSegmenter:
     @property
     def device(self) -> str:
         """The execution provider in use and its threads."""
-        return f"{self._device}, {self._threads} threads" if self._device == "cpu" else self._device
+        threads = "1 thread" if self._threads == 1 else f"{self._threads} threads"
+        return f"{self._device}, {threads}" if self._device == "cpu" else self._device
 
     def saliency(self, view: NDArray[np.uint8], cancellation: Cancellation | None = None) -> NDArray[np.float32]:
         """Return the saliency map of a view; see `Segmenter.saliency`."""

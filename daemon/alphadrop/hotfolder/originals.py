@@ -294,6 +294,6 @@ def _make_parents(root: Path, target: Path) -> None:
     if not root.is_dir():
         raise reading_failed(root, FileNotFoundError(2, "the folder is missing"))
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
+        atomic.make_folder(target.parent)
     except OSError as error:
         raise writing_failed(target.parent, error) from error

@@ -369,7 +369,7 @@ class Worker:
         if disk_is_away(output, self._ledger):
             raise CannotWrite(f"{printable(output)}: its disk is not mounted", "mount it; it goes on by itself")
         try:
-            target.parent.mkdir(parents=True, exist_ok=True)
+            atomic.make_folder(target.parent)
         except FileExistsError as error:
             raise CannotWrite(
                 f"{printable(target.parent)}: a file is where a folder should be", "move that file away"
