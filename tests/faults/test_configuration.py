@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from alphadrop import config
+from alphadrop import config, paths
 from alphadrop.client import Client
 from alphadrop.config import Settings
 from alphadrop.errors import DaemonError
@@ -191,6 +191,21 @@ def test_row_40_a_model_that_is_not_there_keeps_the_old_one(
     daemon.configure(a="", b="", top="model: u2net-int9")
     wait_for(lambda: any("u2net-int9" in problem for problem in daemon.problems()), "the unknown model to be shown")
     assert daemon.status()["model"]["name"] == "u2net-int8"
+
+
+def test_row_40_a_model_that_comes_later_is_taken_by_itself(
+    daemon: Daemon, file: Path, photographs: dict[str, Path]
+) -> None:
+    model = daemon.home.root / "later.onnx"
+    daemon.configure(a="", b="", top=f"model: later\nmodels: [{{name: later, file: {model}, licence: MIT}}]")
+    wait_for(daemon.problems, "the missing model to be shown")
+    daemon.cuts("a", photographs["cat"], "sooner.png")
+    shutil.copy(paths.embedded_models() / "u2net-int8.onnx", daemon.home.root / "half")
+    (daemon.home.root / "half").rename(model)
+    wait_for(lambda: daemon.status()["model"]["name"] == "later", "the model to be taken")
+    wait_for(lambda: not daemon.problems(), "the problem to be over")
+    daemon.cuts("a", photographs["coffee"], "later.png")
+    assert (daemon.home.root / "stderr.txt").read_text().count("later.onnx") == 1, "said more than once"
 
 
 def test_row_40_what_stays_as_it_is_goes_on_undisturbed(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
