@@ -15,6 +15,7 @@ from typing import NoReturn
 
 import pytest
 
+from alphadrop.errors import reading_failed
 from alphadrop.hotfolder import folder as module
 from alphadrop.hotfolder.folder import HotFolder
 from alphadrop.hotfolder.watch import Hints
@@ -291,6 +292,24 @@ def test_without_events_the_folder_is_polled_and_says_how_to_mend_it(looked: Loo
     looked.look(5)
     assert looked.state == "watching"
     assert looked.folder.health.remedy == ""
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE])
+def test_a_folder_that_cannot_be_read_for_want_of_descriptors_is_not_called_missing(
+    looked: Looked, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def refused(path: Path, **_: object) -> NoReturn:
+        error = OSError(number, os.strerror(number))
+        raise reading_failed(path, error) from error
+
+    monkeypatch.setattr(module, "walk", refused)
+    looked.look()
+    assert (looked.state, looked.folder.health.is_open) == ("cannot read", False)
+    assert "ulimit -n" in looked.folder.health.remedy
+    monkeypatch.undo()
+    monkeypatch.setattr(module, "Watch", looked._watch)
+    looked.look(5)
+    assert looked.state == "watching"
 
 
 def test_each_change_of_health_is_said_once(looked: Looked, caplog: pytest.LogCaptureFixture) -> None:

@@ -74,6 +74,31 @@ def test_the_file_is_bounded(tmp_path: Path) -> None:
     assert all(path.stat().st_size <= 1_000_000 for path in tmp_path.iterdir())
 
 
+def test_that_no_client_can_be_let_in_is_said_once_in_many_and_all_else_each_time(tmp_path: Path) -> None:
+    statements = (
+        "others = logging.getLogger('asyncio')\nfor _ in range(50):\n"
+        "  others.error('socket.accept() out of system resource\\nsocket: <...>')\n  others.error('something else')"
+    )
+    file, _ = told(tmp_path / "log", statements)
+    assert (file.count("out of system resource"), file.count("something else")) == (1, 50)
+
+
+def test_what_is_said_seldom_is_said_again_after_a_minute() -> None:
+    now = [1000.0]
+    seldom = logs._Seldom("no room", clock=lambda: now[0])
+
+    def is_said(text: str) -> bool:
+        return bool(seldom.filter(logging.LogRecord("asyncio", logging.ERROR, "", 0, text, (), None)))
+
+    assert is_said("no room for one")
+    now[0] += 59
+    assert not is_said("no room for another")
+    assert is_said("something else")
+    now[0] += 1
+    assert is_said("no room for a third")
+    assert not is_said("no room for a fourth")
+
+
 def test_a_place_where_no_log_can_be_made_is_a_typed_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     before = list(logging.getLogger().handlers)

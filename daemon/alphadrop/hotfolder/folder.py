@@ -32,6 +32,7 @@ Health = Literal[
     "polling",
     "missing",
     "no permission",
+    "cannot read",
     "output missing",
     "disk full",
     "cannot write",
@@ -281,6 +282,8 @@ class HotFolder:
         cause = error.__cause__
         if isinstance(cause, OSError) and _is_forbidden(cause):
             return FolderHealth("no permission", _NO_PERMISSION)
+        if isinstance(cause, OSError) and cause.errno in (errno.EMFILE, errno.ENFILE):
+            return _TOO_MANY_OPEN
         return _MISSING
 
     def _say(self, health: FolderHealth) -> None:
@@ -304,6 +307,9 @@ class HotFolder:
 
 _NO_PERMISSION = "give yourself permission to read the folder"
 _MISSING = FolderHealth("missing", "make the folder, or mount its disk; it is picked up by itself")
+_TOO_MANY_OPEN = FolderHealth(
+    "cannot read", "too many open files: raise the limit with ulimit -n, then restart; meanwhile it is tried again"
+)
 _EVENT_ADVICE = {
     errno.ENOSPC: "raise fs.inotify.max_user_watches",
     errno.EMFILE: "raise fs.inotify.max_user_instances",

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import logging
 import logging.handlers
+import math
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 from alphadrop.errors import printable, writing_failed
@@ -13,6 +16,10 @@ __all__ = ["set_level", "set_up"]
 
 _FILE_SIZE = 1_000_000
 _FILES = 5
+_NO_DESCRIPTOR = "socket.accept() out of system resource"
+"""How asyncio begins to tell, many times a second, that it can let no client in."""
+_SELDOM = 60.0
+"""Seconds between two records that say so."""
 
 
 class _OneLine(logging.Formatter):
@@ -22,6 +29,25 @@ class _OneLine(logging.Formatter):
         trace = f"\n{self.formatException(record.exc_info)}" if record.exc_info else ""
         line = f"{self.formatTime(record)} {record.levelname.lower():7} {printable(record.getMessage())}"
         return (line + trace).encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+class _Seldom(logging.Filter):
+    """Lets records that begin with certain words through at most once a minute."""
+
+    def __init__(self, words: str, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._words = words
+        self._clock = clock
+        self._next = -math.inf
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if not record.getMessage().startswith(self._words):
+            return True
+        now = self._clock()
+        if now < self._next:
+            return False
+        self._next = now + _SELDOM
+        return True
 
 
 def set_up(file: Path, level: str) -> None:
@@ -44,6 +70,7 @@ def set_up(file: Path, level: str) -> None:
     root.setLevel(logging.WARNING)
     set_level(level)
     logging.captureWarnings(True)
+    logging.getLogger("asyncio").addFilter(_Seldom(_NO_DESCRIPTOR))
 
 
 def set_level(level: str) -> None:
