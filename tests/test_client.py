@@ -8,6 +8,7 @@ import os
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import pytest
 
 from alphadrop import client
 from alphadrop.client import API_VERSION, Client, endpoint_file, socket_file
-from alphadrop.errors import DaemonAnswered, DaemonError, NotRunning
+from alphadrop.errors import DaemonAnswered, DaemonError, NotRunning, TooBusy
 
 pytestmark = pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="needs Unix sockets")
 
@@ -195,6 +196,37 @@ def test_nonsense_is_a_typed_error_that_names_the_socket(answers: Answers, raw: 
     with pytest.raises(DaemonError, match=r"api\.sock: no sense in the answer") as raised:
         answers.with_raw(raw).status()
     assert not isinstance(raised.value, NotRunning)
+
+
+def test_where_too_many_wait_to_be_let_in_it_says_so(folder: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener, ExitStack() as stack:
+        listener.bind(str(socket_file(folder)))
+        listener.listen(1)
+        for _ in range(2):
+            waiting = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
+            waiting.connect(str(socket_file(folder)))
+        with pytest.raises(TooBusy, match="too many clients wait"):
+            Client(folder).status()
+
+
+def test_an_answer_that_comes_before_the_question_is_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    body = json.dumps({"error": {"code": "too_busy", "message": "too many", "hint": "later"}}).encode()
+    connect = socket.socket.connect
+
+    def connect_too_late(self: socket.socket, path: str) -> None:
+        connect(self, path)
+        accepted, _ = listener.accept()
+        accepted.sendall(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
+        accepted.close()
+
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+        listener.bind(str(socket_file(folder)))
+        listener.listen()
+        monkeypatch.setattr(socket.socket, "connect", connect_too_late)
+        for call in (Client(folder).status, Client(folder).pause):
+            with pytest.raises(DaemonAnswered, match="too many") as raised:
+                call()
+            assert (raised.value.status, raised.value.remote_code) == (503, "too_busy")
 
 
 def test_the_daemon_of_another_user_is_named_as_such(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

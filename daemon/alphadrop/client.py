@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
@@ -11,7 +12,7 @@ from typing import Any, Literal
 from urllib.parse import urlencode
 
 from alphadrop import paths
-from alphadrop.errors import DaemonAnswered, DaemonError, NotRunning, printable
+from alphadrop.errors import DaemonAnswered, DaemonError, NotRunning, TooBusy, printable
 
 __all__ = ["API_VERSION", "Client", "endpoint_file", "socket_file"]
 
@@ -125,13 +126,16 @@ class Client:
         if body is not None:
             headers["Content-Type"] = "application/json"
         try:
-            connection.request(method, path, None if body is None else json.dumps(body).encode(), headers)
+            with contextlib.suppress(BrokenPipeError):  # it may have been answered before it was asked
+                connection.request(method, path, None if body is None else json.dumps(body).encode(), headers)
             response = connection.getresponse()
             answer = json.loads(response.read() or b"{}")
             if not isinstance(answer, dict):
                 raise ValueError("it is no object")  # noqa: TRY004, TRY301 - of the same kind as no JSON at all
         except (FileNotFoundError, ConnectionRefusedError) as error:
             raise NotRunning("no daemon is running", "start it with: alphadrop run") from error
+        except BlockingIOError as error:
+            raise TooBusy("too many clients wait for the daemon already", "try again in a moment") from error
         except PermissionError as error:
             raise DaemonError(
                 f"{printable(self._socket)}: belongs to another user",

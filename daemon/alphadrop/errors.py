@@ -29,6 +29,7 @@
     - NotRunning            no daemon answers
     - DaemonAnswered        the daemon answered with an error of its own
     - SocketUnavailable     no place for the daemon's socket
+    - TooBusy               as much is asked of the daemon as it takes at once
   + LedgerError             the record of files cannot be used
     - LedgerDamaged         it is not a database, or no longer a whole one
     - LedgerTooNew          a newer Alphadrop wrote it
@@ -41,6 +42,7 @@ Each has a stable `code`, a `message` that names the thing concerned, and a `hin
 
 from __future__ import annotations
 
+import codecs
 import errno
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,6 +83,7 @@ __all__ = [
     "QuantizeFailed",
     "SocketUnavailable",
     "TargetExists",
+    "TooBusy",
     "UnknownModel",
     "UnsupportedFormat",
     "printable",
@@ -89,12 +92,16 @@ __all__ = [
 ]
 
 
+_escape = codecs.getencoder("unicode_escape")
+"""Found beforehand: where a log says that no file can be opened any more, none could be to find it."""
+
+
 def printable(text: str | bytes | Path) -> str:
     """Return a file name as one line that any log, terminal or JSON can hold (no surrogates, no control characters)."""
     if not isinstance(text, bytes):
         text = b"".join(_raw(character) for character in str(text))
     decoded = text.decode("utf-8", "backslashreplace")
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in decoded)
+    return "".join(c if c.isprintable() else _escape(c)[0].decode("ascii") for c in decoded)
 
 
 def _raw(character: str) -> bytes:
@@ -312,6 +319,13 @@ class SocketUnavailable(DaemonError):
     """The daemon's socket cannot be made where it should be."""
 
     code = "socket"
+
+
+class TooBusy(DaemonError):
+    """As much is asked of the daemon as it takes at once."""
+
+    code = "too_busy"
+    transient = True
 
 
 class LedgerError(AlphadropError):

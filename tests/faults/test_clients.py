@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ import psutil
 import pytest
 
 from alphadrop.client import Client, socket_file
-from alphadrop.errors import DaemonError
+from alphadrop.errors import DaemonAnswered, DaemonError
 from daemon_process import PATIENCE, Home, wait_for
 
 _IMPATIENT = """
@@ -31,6 +32,20 @@ api._PIECE_WITHIN, api._BODY_WITHIN = 2.0, 4.0
 connection._LOOK_EVERY = 2.0
 from alphadrop.cli import main
 sys.exit(main())
+"""
+_POOR = """
+import resource, sys
+resource.setrlimit(resource.RLIMIT_NOFILE, ({limit}, {limit}))
+from alphadrop.cli import main
+sys.exit(main())
+"""
+_PATIENT = """
+from alphadrop.service import connection
+connection._LOOK_EVERY = 3600.0
+"""
+_SMALL_ROOM = """
+from alphadrop.service import api
+api._PICTURES_SIZE = 50_000_000
 """
 SIZE = 64 * 48 * 3
 MATTE = "/v1/matte?width=64&height=48"
@@ -46,8 +61,8 @@ class Daemon:
     @contextlib.contextmanager
     def connected(self, sent: bytes = b"") -> Iterator[socket.socket]:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+            client.connect(str(socket_file(self.home.run)))  # with a limit of time it would not wait to be let in
             client.settimeout(PATIENCE)
-            client.connect(str(socket_file(self.home.run)))
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):
                 client.sendall(sent)
             yield client
@@ -93,9 +108,9 @@ def error_of(body: bytes) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def begun(home: Home) -> Iterator[Daemon]:
+def begun(home: Home, program: str = _IMPATIENT) -> Iterator[Daemon]:
     with (home.root / "stderr.txt").open("ab") as log:
-        command = [sys.executable, "-c", _IMPATIENT, "run"]
+        command = [sys.executable, "-c", program, "run"]
         process = subprocess.Popen(command, env=home.environment, stdout=log, stderr=log, cwd=home.root)
 
     def ready() -> bool:
@@ -336,6 +351,88 @@ def test_row_39_another_user_cannot_speak_to_it_whether_the_folder_or_only_the_s
         socket_file(run).chmod(0o600)
         run.chmod(0o700)
     daemon.serves()
+
+
+@pytest.fixture
+def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    home = Home(tmp_path_factory.mktemp("h"))
+    home.configure(folder="settle: 0\nedges: plain")
+    return home
+
+
+def test_row_39_hundreds_of_silent_clients_leave_descriptors_for_hot_folders_and_are_told_that_they_are_too_many(
+    home: Home, photographs: dict[str, Path]
+) -> None:
+    with begun(home, _PATIENT + _POOR.format(limit=256)) as daemon:
+        with contextlib.ExitStack() as stack:
+            clients = [stack.enter_context(daemon.connected()) for _ in range(300)]
+            for client in clients[128:]:
+                status, headers, body = answer(client)
+                assert (status, error_of(body)["code"]) == (503, "too_busy")
+                assert headers["retry-after"].isdigit()
+                assert client.recv(1) == b"", "the connection was kept"
+            with pytest.raises(DaemonAnswered) as raised:
+                Client(home.run).status()
+            assert raised.value.remote_code == "too_busy"
+            home.drop(photographs["cat"], "during.jpg")
+            wait_for((home.output / "during.png").exists, "hot folders to be served")
+        wait_for(lambda: is_served(home), "the next client to be let in")
+        daemon.serves()
+        home.drop(photographs["coffee"], "afterwards.jpg")
+        wait_for((home.output / "afterwards.png").exists, "hot folders to be served afterwards")
+        assert "out of system resource" not in daemon.log
+        assert len(daemon.log) < 10_000
+        assert "make the folder" not in daemon.log
+
+
+def is_served(home: Home) -> bool:
+    try:
+        return bool(Client(home.run).status())
+    except DaemonError:
+        return False
+
+
+def test_row_39_where_descriptors_are_used_up_all_the_same_it_is_said_once_and_everything_goes_on_afterwards(
+    home: Home, photographs: dict[str, Path]
+) -> None:
+    home.configure(folder="settle: 0\nedges: plain\nrescan: 1s")
+    with begun(home, _PATIENT + _POOR.format(limit=64)) as daemon:
+        with contextlib.ExitStack() as stack:
+            for _ in range(60):
+                stack.enter_context(daemon.connected())
+            wait_for(lambda: "out of system resource" in daemon.log, "the descriptors to be used up")
+            home.drop(photographs["cat"], "cat.jpg")
+            wait_for(lambda: "ulimit -n" in daemon.log, "the folder to say what is wrong")
+        wait_for((home.output / "cat.png").exists, "the photograph")
+        wait_for(lambda: is_served(home), "the next client to be let in")
+        daemon.serves()
+        assert "Logging error" not in daemon.log
+        assert len(daemon.log) < 20_000
+        assert "make the folder" not in daemon.log
+
+
+def test_row_39_half_sent_pictures_hold_together_no_more_than_there_is_room_for(home: Home) -> None:
+    announced, sent, number = 48_000_000, 40_000_000, 10
+    with begun(home, _SMALL_ROOM + _IMPATIENT) as daemon:
+        daemon.serves()
+        process = psutil.Process(daemon.process.pid)
+        before = process.memory_info().rss
+
+        def half() -> int:
+            path = "/v1/matte?width=4000&height=3000&channels=4"
+            status, _, body = daemon.told(request("POST", path, bytes(sent), Content_Length=str(announced)))
+            assert (status, error_of(body)["code"]) in {(408, "too_slow"), (503, "too_busy")}
+            return status
+
+        with ThreadPoolExecutor(number) as pool:
+            clients = [pool.submit(half) for _ in range(number)]
+            highest = 0
+            while not all(client.done() for client in clients):
+                highest = max(highest, process.memory_info().rss)
+                time.sleep(0.02)
+        assert 408 in [client.result() for client in clients], "none had room"
+        assert highest - before < 3 * sent
+        daemon.serves()
 
 
 def test_row_39_clients_that_hang_do_not_keep_it_from_ending(tmp_path_factory: pytest.TempPathFactory) -> None:

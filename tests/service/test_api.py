@@ -8,10 +8,12 @@ import json
 import shutil
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -27,7 +29,7 @@ from alphadrop.engine.cutout import Engine
 from alphadrop.engine.options import CutOptions
 from alphadrop.engine.photo import from_image
 from alphadrop.errors import LedgerError
-from alphadrop.service.api import make_app
+from alphadrop.service.api import Matte, MatteSize, Stopping, make_app
 from daemon_process import PATIENCE, Home, running, wait_for
 
 
@@ -474,6 +476,45 @@ def test_many_at_once_are_all_answered(api: Api, astronaut: NDArray[np.uint8]) -
         jobs = [pool.submit(api, "POST", f"/v1/matte?width={width}&height={height}", pixels) for _ in range(6)]
         bodies = {job.result().body for job in jobs}
     assert len(bodies) == 1
+
+
+@dataclass
+class Slow:
+    """A daemon that looks at a picture until it is let go on."""
+
+    go_on: threading.Event = field(default_factory=threading.Event)
+    at_work: list[int] = field(default_factory=list)
+    max_pixels: int = 10
+
+    def matte(self, pixels: bytearray, size: MatteSize, model: str | None, edges: str) -> Matte:
+        self.at_work.append(size.width)
+        assert self.go_on.wait(PATIENCE)
+        return Matte(bytes(size.width), subject=True)
+
+    def stop(self) -> Stopping:
+        return Stopping(pid=0)
+
+
+def test_more_pictures_than_may_wait_are_refused_and_other_calls_are_served_meanwhile() -> None:
+    slow, most = Slow(), 64
+
+    async def scene() -> None:
+        transport = httpx.ASGITransport(make_app(slow))  # type: ignore[arg-type]
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost", timeout=PATIENCE) as client:
+            picture = partial(client.post, "/v1/matte?width=1&height=1", content=b"abc")
+            waiting = [asyncio.create_task(picture()) for _ in range(most)]
+            while len(slow.at_work) < 4:
+                await asyncio.sleep(0.01)
+            refused = await picture()
+            assert (refused.status_code, refused.json()["error"]["code"]) == (503, "too_busy")
+            assert refused.headers["retry-after"] == "5"
+            assert (await client.post("/v1/stop")).status_code == 202, "the threads of other calls are taken"
+            assert len(slow.at_work) == 4, "too many at once"
+            slow.go_on.set()
+            assert [answer.status_code for answer in await asyncio.gather(*waiting)] == [200] * most
+            assert (await picture()).status_code == 200
+
+    asyncio.run(asyncio.wait_for(scene(), PATIENCE))
 
 
 def test_what_nobody_foresaw_is_told_in_the_same_words() -> None:

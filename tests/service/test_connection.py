@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,6 +13,7 @@ import uvicorn
 from starlette.types import Receive, Scope, Send
 from uvicorn.server import ServerState
 
+from alphadrop.service import connection
 from alphadrop.service.connection import Connection
 
 
@@ -21,12 +23,15 @@ class Transport:
 
     unread: int = 0
     aborted: bool = False
+    closed: bool = False
+    written: bytes = b""
 
     def get_write_buffer_size(self) -> int:
         return self.unread
 
     def write(self, data: bytes) -> None:
         self.unread += len(data)
+        self.written += data
 
     def abort(self) -> None:
         self.aborted = True
@@ -36,6 +41,7 @@ class Transport:
 
     def close(self) -> None:
         """Wait for ever for what is unread, as the real one does."""
+        self.closed = True
 
     def get_extra_info(self, _: str) -> None:
         return None
@@ -73,6 +79,7 @@ class Client:
     transport: Transport = field(default_factory=Transport)
     loop: Loop = field(default_factory=Loop)
     may_answer: asyncio.Event = field(default_factory=asyncio.Event)
+    server: ServerState = field(default_factory=ServerState)
 
     def __post_init__(self) -> None:
         async def app(_: Scope, __: Receive, send: Send) -> None:
@@ -81,7 +88,7 @@ class Client:
             await send({"type": "http.response.body", "body": self.body})
 
         config = uvicorn.Config(app, log_config=None, access_log=False)
-        self.connection = Connection(config, ServerState(), {}, self.loop)  # type: ignore[arg-type]
+        self.connection = Connection(config, self.server, {}, self.loop)  # type: ignore[arg-type]
         self.connection.connection_made(self.transport)  # type: ignore[arg-type]
 
     def asks(self) -> None:
@@ -145,3 +152,23 @@ def test_whoever_asks_again_begins_anew() -> None:
         assert client.transport.aborted
 
     asyncio.run(scene())
+
+
+def test_one_more_than_may_be_connected_is_told_so_in_the_words_of_the_api_and_takes_nobodys_place(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(connection, "_CONNECTIONS", 3)
+    server = ServerState()
+    let_in = [Client(server=server) for _ in range(3)]
+    for refused in [Client(server=server) for _ in range(2)]:
+        assert refused.transport.closed
+        head, _, body = refused.transport.written.partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 503 Service Unavailable\r\n")
+        assert {b"content-type: application/json", b"retry-after: 5", b"connection: close"} <= set(
+            head.lower().split(b"\r\n")
+        )
+        assert json.loads(body)["error"]["code"] == "too_busy"
+        assert not refused.loop.later
+    assert not any(client.transport.closed for client in let_in)
+    let_in[0].connection.connection_lost(None)
+    assert not Client(server=server).transport.closed

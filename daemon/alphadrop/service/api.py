@@ -28,12 +28,14 @@ from alphadrop.errors import (
     NoSuchJob,
     PhotoError,
     PhotoTooLarge,
+    TooBusy,
     UnknownModel,
     printable,
 )
 from alphadrop.hotfolder.hotfolders import HotFolders
 from alphadrop.hotfolder.ledger import Ledger, Row
 from alphadrop.hotfolder.ledger import State as JobState
+from alphadrop.service.room import Place, Room
 
 __all__ = [
     "ConfigurationReport",
@@ -45,6 +47,7 @@ __all__ = [
     "PauseReport",
     "Status",
     "Stopping",
+    "answer_to",
     "make_app",
 ]
 
@@ -277,6 +280,14 @@ _BODY_WITHIN = 300.0
 """Seconds that a whole body may take."""
 _LONGEST_BODY = 1_000_000
 """Bytes of a body that is no picture."""
+_PICTURES = 64
+"""Pictures that may wait or be at work at once."""
+_PICTURES_SIZE = 256_000_000
+"""Bytes that they may hold together, and the one that came first as many more as it has."""
+_AT_WORK = 4
+"""Pictures worked on at once. One is in the network at a time; the threads of the others serve the other calls."""
+_TRY_AGAIN = 5
+"""Seconds after which a client that was refused may hope for better."""
 
 
 def make_app(daemon: Daemon) -> FastAPI:
@@ -292,6 +303,8 @@ def make_app(daemon: Daemon) -> FastAPI:
     )
 
     app.add_middleware(_Bounded)
+    room = Room(places=_PICTURES, size=_PICTURES_SIZE)
+    at_work = asyncio.Semaphore(_AT_WORK)
 
     @app.get("/v1/status", summary="How the daemon and its folders are")
     def status() -> Status:
@@ -361,14 +374,16 @@ def make_app(daemon: Daemon) -> FastAPI:
         if width * height > daemon.max_pixels:
             limit = daemon.max_pixels / 1e6
             raise PhotoTooLarge(f"{width} x {height} pixels are more than the limit of {limit:.0f} megapixels")
-        pixels = await _body(request, size.length)
-        found = await run_in_threadpool(daemon.matte, pixels, size, model, edges)
+        with room.place() as place:
+            pixels = await _body(request, size.length, place)
+            async with at_work:
+                found = await run_in_threadpool(daemon.matte, pixels, size, model, edges)
         outcome = "done" if found.subject else "no_subject"
         return Response(found.alpha, media_type="application/octet-stream", headers={"Alphadrop-Outcome": outcome})
 
     @app.exception_handler(AlphadropError)
     def failed(_: Request, error: AlphadropError) -> JSONResponse:
-        return _answer(_status_of(error), error.code, error.message, error.hint)
+        return answer_to(error)
 
     @app.exception_handler(HTTPException)
     def refused(_: Request, error: HTTPException) -> JSONResponse:
@@ -425,14 +440,15 @@ def _bounded(receive: Receive, longest: int | None) -> Receive:
     return bounded
 
 
-async def _body(request: Request, length: int) -> bytearray:
+async def _body(request: Request, length: int, place: Place) -> bytearray:
     """Return a body that must have exactly this length, without ever holding more than that, or than has come."""
-    body = bytearray()
+    body, end = bytearray(), time.monotonic() + _BODY_WITHIN
     async for piece in request.stream():
         if len(body) + len(piece) > length:
             raise BadOptions(
                 f"the body is longer than the {length} bytes that its size says", "send rows without padding"
             )
+        await place.grow(len(piece), within=end - time.monotonic())
         body += piece
     if len(body) != length:
         raise BadOptions(f"the body has {len(body)} bytes, its size says {length}", "send rows without padding")
@@ -461,6 +477,14 @@ def _job_report(row: Row, ledger: Ledger) -> JobReport:
     )
 
 
+def answer_to(error: AlphadropError) -> JSONResponse:
+    """Return what the API says where it fails."""
+    answer = _answer(_status_of(error), error.code, error.message, error.hint)
+    if isinstance(error, TooBusy):
+        answer.headers["Retry-After"] = str(_TRY_AGAIN)
+    return answer
+
+
 def _status_of(error: AlphadropError) -> int:
     if isinstance(error, PhotoTooLarge):
         return 413
@@ -472,7 +496,7 @@ def _status_of(error: AlphadropError) -> int:
         return 503 if error.transient else 409
     if isinstance(error, (BadOptions, PhotoError)):
         return 422
-    return 503 if isinstance(error, ModelError) and error.transient else 500
+    return 503 if isinstance(error, (ModelError, TooBusy)) and error.transient else 500
 
 
 def _answer(status: int, code: str, message: str, hint: str) -> JSONResponse:

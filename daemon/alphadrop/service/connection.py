@@ -1,15 +1,25 @@
-"""One client's connection: cut off when nothing moves on it, so that silent clients do not add up over months."""
+"""One client's connection: refused where there are too many, and cut off when nothing moves on it.
+
+So silent clients neither add up over months nor take the descriptors that hot folders need.
+"""
 
 from __future__ import annotations
 
 import asyncio
+from http import HTTPStatus
 
+import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from alphadrop.errors import TooBusy
+from alphadrop.service.api import answer_to
 
 __all__ = ["Connection"]
 
 _LOOK_EVERY = 30.0
 """Seconds; a connection that two looks found the same is given up."""
+_CONNECTIONS = 128
+"""At most at once."""
 
 
 class Connection(H11Protocol):
@@ -21,15 +31,32 @@ class Connection(H11Protocol):
     _look: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin to look at the connection."""
+        """Begin to look at the connection, or refuse it."""
         super().connection_made(transport)
-        self._look_later()
+        if len(self.connections) > _CONNECTIONS:
+            self._refuse()
+        else:
+            self._look_later()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop looking."""
         if self._look is not None:
             self._look.cancel()
         super().connection_lost(exc)
+
+    def _refuse(self) -> None:
+        """Answer before anything is asked: to wait for that would take a descriptor."""
+        self.connections.discard(self)
+        answer = answer_to(TooBusy(f"{_CONNECTIONS} clients are connected already", "try again in a moment"))
+        status = HTTPStatus(answer.status_code)
+        headers = [*answer.raw_headers, (b"connection", b"close")]
+        for event in (
+            h11.Response(status_code=status, headers=headers, reason=status.phrase.encode()),
+            h11.Data(data=bytes(answer.body)),
+            h11.EndOfMessage(),
+        ):
+            self.transport.write(self.conn.send(event))
+        self.transport.close()
 
     def _look_later(self) -> None:
         last = self.cycle, self.transport.get_write_buffer_size()

@@ -18,8 +18,10 @@ from alphadrop import __version__, atomic
 from alphadrop.client import API_VERSION, endpoint_file, socket_file
 from alphadrop.errors import AlreadyRunning, SocketUnavailable, printable
 
-__all__ = ["Endpoint"]
+__all__ = ["BACKLOG", "Endpoint"]
 
+BACKLOG = 16
+"""Clients that wait to be let in, and are let in at once: some of these later it is seen that there are too many."""
 _LONGEST_SOCKET_PATH = 107
 """Bytes that sockaddr_un takes on Linux; macOS takes 103."""
 
@@ -100,7 +102,7 @@ def _bind(path: Path) -> socket.socket:
             path.unlink()
         listener.bind(str(path))
         os.chmod(path, 0o600)
-        listener.listen(64)
+        listener.listen(BACKLOG)
     except OSError as error:
         listener.close()
         raise _unavailable(path, error) from error

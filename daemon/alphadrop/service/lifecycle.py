@@ -34,7 +34,7 @@ from alphadrop.pipeline.pipeline import Pipeline
 from alphadrop.pipeline.quiet import Surroundings
 from alphadrop.pipeline.turns import PixelBudget
 from alphadrop.service import logs
-from alphadrop.service.endpoint import Endpoint
+from alphadrop.service.endpoint import BACKLOG, Endpoint
 from alphadrop.service.following import FollowedSettings
 
 if TYPE_CHECKING:
@@ -292,6 +292,7 @@ class _Process:
                 access_log=False,
                 proxy_headers=False,
                 server_header=False,
+                backlog=BACKLOG,
                 timeout_graceful_shutdown=2,
             )
         )
