@@ -47,6 +47,23 @@ _SMALL_ROOM = """
 from alphadrop.service import api
 api._PICTURES_SIZE = 50_000_000
 """
+_ENDLESS_AT_FIRST = """
+import sys, threading
+from alphadrop.engine import segmenter
+real, runs = segmenter.OnnxSegmenter.saliency, []
+def saliency(self, view, cancellation):
+    runs.append(view)
+    if len(runs) > 1:
+        return real(self, view, cancellation)
+    ended = threading.Event()
+    print("the run has begun", file=sys.stderr, flush=True)
+    with cancellation.stopping_by(ended.set):
+        ended.wait()
+        cancellation.check()
+segmenter.OnnxSegmenter.saliency = saliency
+from alphadrop.cli import main
+sys.exit(main())
+"""
 SIZE = 64 * 48 * 3
 MATTE = "/v1/matte?width=64&height=48"
 
@@ -409,6 +426,16 @@ def test_row_39_where_descriptors_are_used_up_all_the_same_it_is_said_once_and_e
         assert "Logging error" not in daemon.log
         assert len(daemon.log) < 20_000
         assert "make the folder" not in daemon.log
+
+
+def test_row_39_work_for_a_client_that_has_gone_is_ended_and_the_next_is_served(home: Home) -> None:
+    with begun(home, _ENDLESS_AT_FIRST) as daemon:
+        with daemon.connected(request("POST", MATTE, bytes(SIZE))):
+            wait_for(lambda: "the run has begun" in daemon.log, "the run to begin")
+            with daemon.connected(request("POST", MATTE, bytes(SIZE))):
+                pass
+        daemon.serves()
+        assert "Traceback" not in daemon.log
 
 
 def test_row_39_half_sent_pictures_hold_together_no_more_than_there_is_room_for(home: Home) -> None:

@@ -25,6 +25,7 @@ from PIL import Image
 
 from alphadrop import __version__
 from alphadrop.client import API_VERSION, socket_file
+from alphadrop.engine.cancellation import Cancellation
 from alphadrop.engine.cutout import Engine
 from alphadrop.engine.options import CutOptions
 from alphadrop.engine.photo import from_image
@@ -486,7 +487,9 @@ class Slow:
     at_work: list[int] = field(default_factory=list)
     max_pixels: int = 10
 
-    def matte(self, pixels: bytearray, size: MatteSize, model: str | None, edges: str) -> Matte:
+    def matte(
+        self, pixels: bytearray, size: MatteSize, model: str | None, edges: str, cancellation: Cancellation
+    ) -> Matte:
         self.at_work.append(size.width)
         assert self.go_on.wait(PATIENCE)
         return Matte(bytes(size.width), subject=True)

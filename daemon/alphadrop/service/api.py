@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Annotated, Literal, Protocol
 
@@ -18,9 +20,11 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from alphadrop import __version__
+from alphadrop.engine.cancellation import Cancellation
 from alphadrop.errors import (
     AlphadropError,
     BadOptions,
+    Cancelled,
     FileError,
     JobRefused,
     LedgerError,
@@ -221,7 +225,14 @@ class Daemon(Protocol):
     def ledger(self) -> Ledger:
         """The record of files; raises LedgerError while it cannot be opened."""
 
-    def matte(self, pixels: bytearray, size: MatteSize, model: str | None, edges: Literal["plain", "refined"]) -> Matte:
+    def matte(
+        self,
+        pixels: bytearray,
+        size: MatteSize,
+        model: str | None,
+        edges: Literal["plain", "refined"],
+        cancellation: Cancellation,
+    ) -> Matte:
         """Find the matte of raw pixels; raises AlphadropError."""
 
     @property
@@ -376,8 +387,8 @@ def make_app(daemon: Daemon) -> FastAPI:
             raise PhotoTooLarge(f"{width} x {height} pixels are more than the limit of {limit:.0f} megapixels")
         with room.place() as place:
             pixels = await _body(request, size.length, place)
-            async with at_work:
-                found = await run_in_threadpool(daemon.matte, pixels, size, model, edges)
+            async with _while_awaited(request) as cancellation, at_work:
+                found = await run_in_threadpool(daemon.matte, pixels, size, model, edges, cancellation)
         outcome = "done" if found.subject else "no_subject"
         return Response(found.alpha, media_type="application/octet-stream", headers={"Alphadrop-Outcome": outcome})
 
@@ -393,7 +404,8 @@ def make_app(daemon: Daemon) -> FastAPI:
         return answer
 
     @app.exception_handler(ClientDisconnect)
-    def gone(_: Request, __: ClientDisconnect) -> Response:
+    @app.exception_handler(Cancelled)
+    def gone(_: Request, __: Exception) -> Response:
         return Response(status_code=400)  # nobody reads it
 
     @app.exception_handler(Exception)
@@ -453,6 +465,23 @@ async def _body(request: Request, length: int, place: Place) -> bytearray:
     if len(body) != length:
         raise BadOptions(f"the body has {len(body)} bytes, its size says {length}", "send rows without padding")
     return body
+
+
+@asynccontextmanager
+async def _while_awaited(request: Request) -> AsyncIterator[Cancellation]:
+    """Cancel what is done within when the client goes away; its body has been read."""
+    cancellation = Cancellation()
+
+    async def watch() -> None:
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+        cancellation.cancel()
+
+    watching = asyncio.create_task(watch())
+    try:
+        yield cancellation
+    finally:
+        watching.cancel()
 
 
 def _job_report(row: Row, ledger: Ledger) -> JobReport:

@@ -24,6 +24,7 @@ from PIL import Image
 from alphadrop import __version__, paths
 from alphadrop.client import API_VERSION
 from alphadrop.config import Settings
+from alphadrop.engine.cancellation import Cancellation
 from alphadrop.engine.cutout import Engine
 from alphadrop.engine.options import CutOptions, Edges
 from alphadrop.engine.photo import from_image, own_pillow_limits
@@ -214,13 +215,16 @@ class _Process:
         """The most that a picture may have."""
         return self._pipeline.engine.max_pixels
 
-    def matte(self, pixels: bytearray, size: MatteSize, model: str | None, edges: Edges) -> Matte:
+    def matte(
+        self, pixels: bytearray, size: MatteSize, model: str | None, edges: Edges, cancellation: Cancellation
+    ) -> Matte:
         """Find the matte of raw pixels."""
         from alphadrop.service.api import Matte
 
         array = np.frombuffer(pixels, np.uint8).reshape(size.height, size.width, size.channels)
         image = Image.fromarray(array if size.channels > 1 else array[..., 0])
-        cut = self._pipeline.cut_now(from_image(image, "the picture"), CutOptions(edges=edges), model=model)
+        photo, options = from_image(image, "the picture"), CutOptions(edges=edges)
+        cut = self._pipeline.cut_now(photo, options, model=model, cancellation=cancellation)
         return Matte(cut.matte.tobytes(), cut.subject)
 
     def _load(self) -> None:
