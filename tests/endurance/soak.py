@@ -1,6 +1,6 @@
 """Drop camera photographs and hostile files into one daemon for as long as asked, and see that it does not grow.
 
-    python tests/endurance/soak.py --minutes 30 --photos FOLDER --odd FOLDER [--work FOLDER]
+    python tests/endurance/soak.py --minutes 30 --photos FOLDER --odd FOLDER [--work FOLDER] [--quiet never]
 
 The real `alphadrop run` with the embedded model works in laps. In a lap every photograph of the one folder and a part
 of the odd files of the other arrive under new names, never more than four ahead of the daemon, the photographs always
@@ -74,7 +74,7 @@ def main() -> int:
     if os.listdir(root):
         say(f"soak: {root} is not empty")
         return 2
-    soak = Soak(Home(root), photos, odd)
+    soak = Soak(Home(root), photos, odd, chosen.quiet)
     broken = [*soak.run(60.0 * chosen.minutes), *soak.broken]
     say(table(soak.readings, soak.peaks, soak.finished_at))
     say(f"\n{len(soak.finished_at)} files: {', '.join(f'{v} {k}' for k, v in sorted(soak.ends.items()))}")
@@ -91,12 +91,37 @@ def main() -> int:
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, required=True, metavar="M", help="how long files are dropped")
-    parser.add_argument("--photos", type=Path, required=True, metavar="FOLDER", help="photographs from a camera")
-    parser.add_argument("--odd", type=Path, required=True, metavar="FOLDER", help="odd, hostile and broken files")
+    parser.add_argument(
+        "--photos",
+        type=folder_in("ALPHADROP_PHOTOS"),
+        required=True,
+        metavar="FOLDER",
+        help="photographs from a camera",
+    )
+    parser.add_argument(
+        "--odd", type=folder_in("ALPHADROP_ODD"), required=True, metavar="FOLDER", help="odd, hostile and broken files"
+    )
+    parser.add_argument(
+        "--quiet",
+        choices=("never", "auto"),
+        default="auto",
+        help="whether work is quiet while other programs are busy (default: auto, as for everybody)",
+    )
     parser.add_argument(
         "--work", type=Path, metavar="FOLDER", help="an empty folder to work in, kept afterwards (default: a temporary)"
     )
     return parser.parse_args()
+
+
+def folder_in(variable: str) -> Callable[[str], Path]:
+    """Return what makes a path of an argument that `make soak` takes from a variable: unset, it would be here."""
+
+    def folder(text: str) -> Path:
+        if not text:
+            raise argparse.ArgumentTypeError(f"no folder is named: set {variable} to one")
+        return Path(text)
+
+    return folder
 
 
 def files_of(folder: Path) -> list[Path]:
@@ -203,6 +228,7 @@ class Soak:
     home: Home
     photos: list[Path]
     odd: list[Path]
+    quiet: str
     readings: list[Reading] = field(default_factory=list)
     peaks: dict[int, float] = field(default_factory=dict)
     """Highest resident megabytes seen in each minute."""
@@ -216,8 +242,8 @@ class Soak:
 
     def run(self, seconds: float) -> Iterator[str]:
         """Run to the end; yield what cut the run short."""
-        # Quiet work loads the network anew when other programs come and go: then memory would tell of them.
-        self.home.configure(folder=f"settle: {SETTLE}", top="quiet: never")
+        # With `auto` the network is loaded anew when other programs come and go: that must leave nothing behind either.
+        self.home.configure(folder=f"settle: {SETTLE}", top=f"quiet: {self.quiet}")
         try:
             with running(self.home) as process:
                 self._started = time.monotonic()
