@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from alphadrop.hotfolder import folder, hotfolders, scan, worker
+from alphadrop.client import Client
+from alphadrop.errors import DaemonError
+from alphadrop.hotfolder import answers, folder, hotfolders, scan, worker
 from alphadrop.hotfolder.hotfolders import HotFolders
+from alphadrop.hotfolder.settings import FolderSettings
 from daemon_process import PATIENCE, Home, wait_for
 from fake_segmenter import BLUE, GREEN, RED, Ground, photograph, started, until_done
 
@@ -165,6 +171,141 @@ def test_row_18_an_unmounted_input_is_missing_and_when_it_is_back_nothing_is_don
     assert {name: after[name] for name in before} == before
     assert ground.outputs() == {"a.png": RED, "b.png": GREEN, "c.png": BLUE, "d.png": RED, "e.png": GREEN}
     assert ground.fake.runs == 5
+
+
+@contextmanager
+def silent_server(at: Path) -> Iterator[None]:
+    """Mount a folder of a server that answers nothing, until the block ends, and what asked it gets an error."""
+    try:
+        server = os.open("/dev/fuse", os.O_RDWR)
+    except OSError:
+        pytest.skip("no file system of one's own can be made here")
+    options = f"fd={server},rootmode=40000,user_id={os.getuid()},group_id={os.getgid()}"
+    try:
+        subprocess.run(["mount", "-i", "-t", "fuse", "-o", options, "silent", at], check=True, pass_fds=[server])
+        yield
+    finally:
+        os.close(server)
+        subprocess.run(["umount", "--lazy", at], check=False)
+
+
+@pytest.fixture
+def patience_is_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(answers, "_PATIENCE", 0.5)
+    monkeypatch.setattr(hotfolders, "_AFTER_AN_ERROR", 0.1)
+
+
+@pytest.fixture
+def other(ground: Ground) -> FolderSettings:
+    """Settings of another folder, with its disks at home."""
+    for name in ("other", "other-out"):
+        (ground.root / name).mkdir()
+    return replace(ground.settings, input=ground.root / "other", output=ground.root / "other-out")
+
+
+def until_done_in(settings: FolderSettings, ground: Ground, count: int) -> None:
+    wait_for(lambda: ground.ledger.counts(settings.input).get("done", 0) == count, "the other folder's photographs")
+
+
+@with_mounts_of_its_own
+@pytest.mark.usefixtures("patience_is_short")
+def test_row_18_a_server_that_goes_silent_keeps_its_own_folder_only_until_it_is_back(
+    ground: Ground, other: FolderSettings
+) -> None:
+    with started(ground, other) as folders:
+        ground.drop("a.png", RED)
+        until_done(ground, 1)
+        with silent_server(ground.input):
+            wait_for_health(folders, "not answering")
+            for number in range(3):
+                photograph(other.input / f"{number}.png", GREEN)
+                until_done_in(other, ground, number + 1)
+            wait_for_health(folders, "watching", 1)
+            assert health(folders) == "not answering"
+        wait_for_health(folders, "watching")
+        ground.drop("b.png", BLUE)
+        until_done(ground, 2)
+    assert ground.outputs() == {"a.png": RED, "b.png": BLUE}
+    assert ground.fake.runs == 5
+
+
+@pytest.mark.parametrize("place", ["input", "output"])
+@with_mounts_of_its_own
+@pytest.mark.usefixtures("patience_is_short")
+def test_row_18_photographs_at_work_on_a_server_that_goes_silent_wait_and_others_are_cut(
+    ground: Ground, other: FolderSettings, place: str
+) -> None:
+    at_work, go_on = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        at_work.set()
+        assert go_on.wait(PATIENCE)
+
+    ground.fake.before = hold
+    with started(ground, other) as folders:
+        for number in range(8):
+            ground.drop(f"{number}.png", GREEN)
+        assert at_work.wait(PATIENCE)
+        with silent_server(getattr(ground, place)):
+            go_on.set()
+            photograph(other.input / "a.png", RED)
+            until_done_in(other, ground, 1)
+            wait_for_health(folders, "not answering")
+            photograph(other.input / "b.png", RED)
+            until_done_in(other, ground, 2)
+        until_done(ground, 8)
+        wait_for_health(folders, "watching")
+    assert ground.outputs() == {f"{number}.png": GREEN for number in range(8)}
+
+
+_IMPATIENT = """
+import sys
+from alphadrop.hotfolder import answers
+from alphadrop.service import lifecycle
+answers._PATIENCE = answers._SOON = lifecycle._GRACE = 1.0
+from alphadrop.cli import main
+sys.exit(main())
+"""
+
+
+@with_mounts_of_its_own
+def test_row_19_a_daemon_starts_works_and_ends_beside_a_server_that_is_silent_from_the_beginning(
+    tmp_path_factory: pytest.TempPathFactory, photographs: dict[str, Path]
+) -> None:
+    home = Home(tmp_path_factory.mktemp("h"))
+    away = home.root / "away"
+    away.mkdir()
+    home.configure(folder="settle: 0\nedges: plain", top="quiet: never")
+    with (home.root / "alphadrop.yaml").open("a") as configuration:
+        configuration.write(f"- input: {away}\n  output: {home.root}\n")
+    client = Client(home.run)
+
+    def status() -> dict[str, Any]:
+        with contextlib.suppress(DaemonError):
+            return client.status()
+        return {}
+
+    with silent_server(away), (home.root / "stderr.txt").open("ab") as log:
+        command = [sys.executable, "-c", _IMPATIENT]
+        process = subprocess.Popen([*command, "run"], env=home.environment, stdout=log, stderr=log, cwd=home.root)
+        try:
+            wait_for(lambda: status().get("state") == "ready", "the daemon")
+            told = ["watching", "not answering"]
+            wait_for(lambda: [folder["health"] for folder in status()["folders"]] == told, "the words for both")
+            home.drop(photographs["cat"], "cat.jpg")
+            wait_for((home.output / "cat.png").exists, "the cut-out")
+            doctor = subprocess.run(
+                [*command, "doctor"], env=home.environment, capture_output=True, text=True, check=False
+            )
+            assert f"{away} does not answer" in doctor.stdout
+            process.terminate()
+            assert process.wait(timeout=PATIENCE) == 0
+        finally:
+            process.kill()
+            process.wait()
+    log_text = (home.root / "stderr.txt").read_text(errors="replace")
+    assert f"{away}: waits for its disk or server" in log_text
+    assert "took too long" not in log_text
 
 
 @pytest.mark.parametrize("kind", ["bind", "tmpfs"])

@@ -230,7 +230,7 @@ def test_row_13_whatever_the_system_refuses_is_named_and_files_are_processed_all
 
 
 def watch_of(folders: HotFolders) -> Watch:
-    watch = folders._folders[0]._watch
+    watch = folders._lookouts[0].folder._watch
     assert watch is not None
     return watch
 
@@ -239,7 +239,7 @@ def until_watched_anew(folders: HotFolders, first: Watch, monkeypatch: pytest.Mo
     """Wait until another watch is armed; from then on only its events lead to a look."""
 
     def is_another() -> bool:
-        watch = folders._folders[0]._watch
+        watch = folders._lookouts[0].folder._watch
         return watch is not None and watch is not first and watch.alive
 
     wait_for(is_another, "another watch")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import math
 import os
 import subprocess
 import sys
@@ -11,16 +12,20 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path, PurePath
-from typing import NoReturn
+from types import SimpleNamespace
+from typing import Any, NoReturn
 
 import pytest
 
 from alphadrop.errors import reading_failed
+from alphadrop.hotfolder import answers, rebuild
 from alphadrop.hotfolder import folder as module
 from alphadrop.hotfolder.folder import HotFolder
+from alphadrop.hotfolder.scan import walk
+from alphadrop.hotfolder.stability import Content
 from alphadrop.hotfolder.watch import Hints
 from daemon_process import wait_for
-from fake_segmenter import GREEN, RED, Ground, photograph
+from fake_segmenter import GREEN, RED, Clock, Ground, photograph
 
 
 class FakeWatch:
@@ -440,3 +445,39 @@ def test_a_watch_that_told_of_it_is_kept_and_so_is_one_after_which_nothing_came(
     looked.look(60)
     assert looked.noted() == ["a.jpg"]
     assert len(looked.watches) == 1
+
+
+@pytest.mark.parametrize("place", ["input", "output"])
+def test_entries_that_come_slowly_are_answers(looked: Looked, place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, seen = Clock(), list[PurePath]()
+
+    def slowly(root: Path, **options: Any) -> Iterator[tuple[PurePath, Content]]:
+        for path, content in walk(root, **options):
+            if root == getattr(looked.ground.settings, place):
+                clock.now += 50
+                assert 0 < looked.folder.answers.silent_in <= 10
+                seen.append(path)
+            yield path, content
+
+    monkeypatch.setattr(answers, "time", SimpleNamespace(monotonic=clock))
+    monkeypatch.setattr(module, "walk", slowly)
+    monkeypatch.setattr(rebuild, "walk", slowly)
+    for number in range(5):
+        photograph(getattr(looked.ground, place) / f"{number}.png", RED)
+    looked.look()
+    assert len(seen) == 5
+    assert looked.state == "watching"
+    assert looked.folder.answers.silent_in == math.inf
+
+
+def test_a_ledger_that_is_begun_anew_during_a_look_learns_what_was_done_before_anything_is_noted(
+    looked: Looked,
+) -> None:
+    looked.ground.drop("a.jpg")
+    looked.look()
+    looked.ground.ledger._change("DELETE FROM folders")
+    assert looked.look(2) == 0
+    assert looked.noted() == []
+    assert looked.folder.next_look(looked.now) == 0
+    looked.look()
+    assert looked.look(2) == 1

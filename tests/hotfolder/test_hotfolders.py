@@ -6,16 +6,20 @@ import os
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import PurePath
-from typing import NoReturn
+from pathlib import Path, PurePath
+from typing import Any, NoReturn
 
 import pytest
+from PIL import Image
 
-from alphadrop.errors import LedgerError
-from alphadrop.hotfolder import hotfolders
+from alphadrop import atomic
+from alphadrop.errors import JobRefused, LedgerError
+from alphadrop.hotfolder import answers, hotfolders, worker
+from alphadrop.hotfolder.answers import AskedFile
 from alphadrop.hotfolder.folder import HotFolder
 from alphadrop.hotfolder.hotfolders import HotFolders
 from alphadrop.hotfolder.scan import look_at
+from alphadrop.hotfolder.settings import FolderSettings
 from alphadrop.hotfolder.worker import Worker
 from daemon_process import PATIENCE, wait_for
 from fake_segmenter import BLUE, GREEN, RED, Ground, photograph, started, until_done
@@ -129,11 +133,17 @@ def test_closing_finishes_the_file_at_work(ground: Ground, held: tuple[HotFolder
 
 
 def test_what_takes_longer_than_the_time_to_close_is_broken_off_and_put_back(
-    ground: Ground, held: tuple[HotFolders, threading.Event], monkeypatch: pytest.MonkeyPatch
+    ground: Ground,
+    held: tuple[HotFolders, threading.Event],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setattr(hotfolders, "_LAST_GRACE", 0.01)
     folders, go_on = held
+    wait_for(lambda: len(folders._worker.in_hand) == 2, "the other to be taken")
     assert not folders.close(0.01)
+    assert "the file at work took too long" in caplog.text
+    assert "waits for its disk" not in caplog.text
     go_on.set()
     assert folders.close(PATIENCE)
     assert ground.outputs() == {}
@@ -181,11 +191,11 @@ def test_a_restart_does_nothing_again(ground: Ground) -> None:
     assert ground.fake.runs == 3
 
 
-def test_an_exception_while_looking_or_working_stops_neither(
+def test_an_exception_while_looking_working_or_minding_stops_none(
     ground: Ground, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    look, work = HotFolder.look, Worker.work
-    broken = {"look", "work"}
+    look, work, begin_to_look = HotFolder.look, Worker.work, HotFolders._begin_to_look
+    broken = {"look", "work", "mind"}
 
     def look_badly(self: HotFolder, now: float) -> int:
         if "look" in broken:
@@ -199,12 +209,21 @@ def test_an_exception_while_looking_or_working_stops_neither(
             raise RuntimeError("work")
         return work(self)
 
+    def mind_badly(self: HotFolders) -> None:
+        if "mind" in broken:
+            broken.discard("mind")
+            raise RuntimeError("mind")
+        begin_to_look(self)
+
     monkeypatch.setattr(hotfolders, "_AFTER_AN_ERROR", 0.05)
+    monkeypatch.setattr(hotfolders, "_MOST_WAIT", 0.05)
+    monkeypatch.setattr(HotFolders, "_begin_to_look", mind_badly)
     monkeypatch.setattr(HotFolder, "look", look_badly)
     monkeypatch.setattr(Worker, "work", work_badly)
     ground.drop("a.jpg")
     with started(ground):
         until_done(ground, 1)
+    assert "minding the folders failed" in caplog.text
     assert "looking failed" in caplog.text
     assert "working failed" in caplog.text
 
@@ -248,26 +267,226 @@ class _Paced(threading.Event):
 def test_with_nothing_to_do_nobody_looks_or_works(ground: Ground) -> None:
     ground.drop("a.jpg")
     folders = HotFolders([ground.settings], ground.pipeline, ground.ledger)
-    looking, working = _Paced(), _Paced()
-    folders._look_now, folders._work_now = looking, working
-    folders._folders = (HotFolder(ground.settings, ground.ledger, looking.set),)
+    minding, looking, working = _Paced(), _Paced(), _Paced()
+    folders._mind_now, folders._lookouts[0].now, folders._work_now = minding, looking, working
     folders.start()
     folders.begin_work()
     try:
         until_done(ground, 1)
         # Each is now asleep for as long as it ever sleeps: the next look is the rescan, a day away.
         hands = len(folders._working)
-        wait_for(lambda: looking.all_sleep(1) and working.all_sleep(hands), "all to fall asleep")
-        assert not looking.is_set()
-        assert not working.is_set()
-        looks, works = len(looking.waits), len(working.waits)
+        wait_for(
+            lambda: minding.all_sleep(1) and looking.all_sleep(1) and working.all_sleep(hands), "all to fall asleep"
+        )
+        looks, minds, works = len(looking.waits), len(minding.waits), len(working.waits)
         looking.set()
         wait_for(lambda: len(looking.waits) > looks, "one look")
-        wait_for(lambda: looking.waits[-1] == 30, "sleep after it")
+        wait_for(lambda: looking.all_sleep(1), "sleep after it")
         assert len(looking.waits) == looks + 1, "our own look woke us"
-        assert len(working.waits) == works
+        assert (len(minding.waits), len(working.waits)) == (minds, works)
     finally:
         assert folders.close(PATIENCE)
+
+
+class _Server:
+    """Answers every question about a folder, but none while it is away."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._back = threading.Event()
+        self._back.set()
+        self.asking: list[str] = []
+        stat = os.stat
+
+        def ask(path: int | str | Path, **options: Any) -> os.stat_result:
+            if path == folder and not self._back.is_set():
+                self.asking.append(threading.current_thread().name)
+                assert self._back.wait(PATIENCE)
+            return stat(path, **options)
+
+        monkeypatch.setattr(os, "stat", ask)
+
+    def leave(self) -> None:
+        self._back.clear()
+
+    def come_back(self) -> None:
+        self._back.set()
+
+
+@pytest.fixture
+def server(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> Iterator[_Server]:
+    """A server of the ground's input, of which little patience is had."""
+    monkeypatch.setattr(answers, "_PATIENCE", 0.5)
+    monkeypatch.setattr(hotfolders, "_MOST_WAIT", 0.2)
+    monkeypatch.setattr(hotfolders, "_AFTER_AN_ERROR", 0.1)
+    server = _Server(ground.input, monkeypatch)
+    yield server
+    server.come_back()
+
+
+@pytest.fixture
+def other(ground: Ground) -> FolderSettings:
+    """Settings of another folder."""
+    for name in ("other", "other-out"):
+        (ground.root / name).mkdir()
+    return replace(ground.settings, input=ground.root / "other", output=ground.root / "other-out")
+
+
+def is_silent(folders: HotFolders) -> bool:
+    return folders.status()[0].health.state == "not answering"
+
+
+def until_done_in(settings: FolderSettings, ground: Ground, count: int = 1) -> None:
+    wait_for(lambda: ground.ledger.counts(settings.input).get("done", 0) == count, "the other folder's photographs")
+
+
+def test_a_folder_that_does_not_answer_holds_up_no_other_and_goes_on_by_itself(
+    ground: Ground, server: _Server, other: FolderSettings, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    with started(ground, other) as folders:
+        ground.drop("a.png", RED)
+        until_done(ground, 1)
+        caplog.clear()
+        server.leave()
+        wait_for(lambda: is_silent(folders), "the silence to be noticed")
+        assert "see that it is reachable" in folders.status()[0].health.remedy
+        wait_for(lambda: folders._open_folders() == [other], "the other alone to be open")
+        (row,) = ground.ledger.rows()
+        for refused in (folders.retry, folders.undo):
+            with pytest.raises(JobRefused, match="does not answer"):
+                refused(row.id)
+        for number in range(3):
+            photograph(other.input / f"{number}.png", GREEN)
+            until_done_in(other, ground, number + 1)
+        assert is_silent(folders)
+        assert len(server.asking) == 1
+        assert caplog.text.count(f"{ground.input}: not answering") == 1
+
+        photograph(ground.input / "b.png", BLUE)
+        caplog.clear()
+        server.come_back()
+        until_done(ground, 2)
+        wait_for(lambda: f"{ground.input}: watching" in caplog.text, "it to be said")
+        assert not is_silent(folders)
+    assert ground.outputs() == {"a.png": RED, "b.png": BLUE}
+
+
+def test_what_does_not_answer_from_the_beginning_is_not_waited_for(
+    ground: Ground, server: _Server, other: FolderSettings
+) -> None:
+    server.leave()
+    photograph(other.input / "a.png", GREEN)
+    with started(ground, other) as folders:
+        assert is_silent(folders)
+        until_done_in(other, ground)
+        server.come_back()
+        ground.drop("a.png", RED)
+        until_done(ground, 1)
+
+
+def test_nobody_else_begins_to_look_where_a_look_has_not_come_back(
+    ground: Ground, server: _Server, other: FolderSettings
+) -> None:
+    ground.drop("a.png", RED)
+    with started(ground, other) as folders:
+        until_done(ground, 1)
+        server.leave()
+        wait_for(lambda: is_silent(folders), "the silence to be noticed")
+        for settings in (ground.settings, replace(ground.settings, rescan=7.0)):
+            folders.use([other])
+            wait_for(lambda: len(folders.status()) == 1, "the folder to be given up")
+            folders.use([settings, other])
+            wait_for(lambda: len(folders.status()) == 2 and is_silent(folders), "its silence to be told again")
+        assert len(server.asking) == 1
+        photograph(other.input / "b.png", GREEN)
+        until_done_in(other, ground)
+
+        server.come_back()
+        ground.drop("c.png", BLUE)
+        until_done(ground, 2)
+        wait_for(lambda: not folders._left, "the first to be gone")
+        wait_for(
+            lambda: sum(thread.name.startswith("looking-") for thread in threading.enumerate()) == 2,
+            "one thread for each folder",
+        )
+
+
+def test_closing_does_not_wait_for_what_does_not_answer_and_says_so(
+    ground: Ground, server: _Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(hotfolders, "_LAST_GRACE", 0.01)
+    folders = HotFolders([ground.settings], ground.pipeline, ground.ledger)
+    server.leave()
+    folders.start()
+    folders.begin_work()
+    wait_for(lambda: server.asking, "the question")
+    assert not folders.close(1.0)
+    assert f"{ground.input}: waits for its disk or server" in caplog.text
+    assert "took too long" not in caplog.text
+    server.come_back()
+    assert folders.close(PATIENCE)
+
+
+def test_hands_that_a_silent_output_keeps_are_replaced_until_it_answers(
+    ground: Ground, server: _Server, other: FolderSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write, back, kept = atomic.write, threading.Event(), list[Path]()
+
+    def write_slowly(target: Path, *arguments: Any, **options: Any) -> os.stat_result:
+        if target.parent == ground.output:
+            kept.append(target)
+            assert back.wait(PATIENCE)
+        return write(target, *arguments, **options)
+
+    monkeypatch.setattr(atomic, "write", write_slowly)
+    with started(ground, other) as folders:
+        for number in range(10):
+            ground.drop(f"{number}.png", GREEN)
+        try:
+            wait_for(lambda: len(kept) == folders._hands, "every hand to be kept")
+            photograph(other.input / "a.png", RED)
+            until_done_in(other, ground)
+            wait_for(lambda: is_silent(folders), "the silence to be told")
+            assert len(kept) == folders._hands
+            wait_for(lambda: len(folders._working) == 2 * folders._hands, "as many again to work")
+        finally:
+            monkeypatch.setattr(answers, "_PATIENCE", 2 * PATIENCE)  # nothing is put back from now on
+            back.set()
+        until_done(ground, 10)
+        wait_for(lambda: len(folders._working) == folders._hands, "the hands to be as many as they were")
+    assert len(ground.outputs()) == 10
+    assert ground.fake.runs == 11, "what was finished was cut again"
+
+
+def test_reading_that_stands_still_keeps_no_room_from_others(
+    ground: Ground, server: _Server, other: FolderSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    back, kept = threading.Event(), list[int]()
+    large = ground.root / "large.png"
+    Image.effect_noise((200, 200), 100).convert("RGB").save(large)
+
+    class Slow(AskedFile):
+        def readinto(self, buffer: Any, /) -> int | None:
+            if self.tell() and os.path.samestat(os.fstat(self.fileno()), os.stat(ground.input / "large.png")):
+                with self._answers.awaited():
+                    kept.append(ground.pipeline.budget.held)
+                    assert back.wait(PATIENCE)
+            return super().readinto(buffer)
+
+    monkeypatch.setattr(worker, "AskedFile", Slow)
+    ground.pipeline.is_quiet = lambda: True  # each takes all the room there is
+    with started(ground, other) as folders:
+        large.rename(ground.input / "large.png")
+        try:
+            wait_for(lambda: kept, "the reading to stand still")
+            photograph(other.input / "a.png", GREEN)
+            until_done_in(other, ground)
+            assert is_silent(folders)
+        finally:
+            back.set()
+        until_done(ground, 1)
+    assert kept[0] == ground.pipeline.budget.pixels
+    assert ground.pipeline.budget.held == 0
 
 
 def test_a_name_that_is_not_utf_8_goes_the_whole_way(ground: Ground) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import stat as stat_module
 import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path, PurePath
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pytest
 from PIL import Image
@@ -17,9 +19,13 @@ from PIL import Image
 from alphadrop import atomic
 from alphadrop.engine.options import CutOptions
 from alphadrop.errors import CrashesDecoder, ModelMissing
-from alphadrop.hotfolder.ledger import Ledger
+from alphadrop.hotfolder import worker as worker_module
+from alphadrop.hotfolder.ledger import Ledger, Row
+from alphadrop.hotfolder.originals import put_away
 from alphadrop.hotfolder.scan import look_at
+from alphadrop.hotfolder.settings import FolderSettings
 from alphadrop.hotfolder.worker import Worker
+from daemon_process import PATIENCE
 from fake_segmenter import BLUE, GREEN, RED, Ground, photograph
 
 
@@ -748,3 +754,116 @@ def test_a_name_that_nothing_was_written_under_is_free_again(ground: Ground) -> 
     ground.work()
     ground.cut("foo.png", GREEN)
     assert ground.outputs() == {"foo.png": GREEN}
+
+
+# Disks that do not answer
+
+
+@contextlib.contextmanager
+def one_hand_is_kept(worker: Worker, until: threading.Event) -> Iterator[None]:
+    """Have a thread work that is kept by a disk until the block ends."""
+    thread = threading.Thread(target=worker.work, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        until.set()
+        thread.join(PATIENCE)
+        assert not thread.is_alive()
+
+
+@pytest.fixture
+def both(ground: Ground) -> tuple[Worker, Ground]:
+    """A worker of two folders, and the ground of the second."""
+    (ground.root / "other").mkdir()
+    other = Ground(ground.root / "other")
+    other.ledger.close()
+    other.ledger = ground.ledger
+    return Worker(ground.pipeline, ground.ledger, lambda: [ground.settings, other.settings], ground.clock), other
+
+
+def test_an_output_that_does_not_answer_when_names_are_given_keeps_nobody_else(
+    ground: Ground, both: tuple[Worker, Ground], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker, other = both
+    lexists, asked, back = os.path.lexists, threading.Event(), threading.Event()
+
+    def ask(path: Path) -> bool:
+        if path.parent == ground.output:
+            asked.set()
+            assert back.wait(PATIENCE)
+        return lexists(path)
+
+    monkeypatch.setattr(os.path, "lexists", ask)
+    for name in ("a.png", "b.png"):
+        ground.drop(name, RED)
+        ground.note(name)
+    other.drop("c.png", GREEN)
+    other.note("c.png")
+    with one_hand_is_kept(worker, back):
+        assert asked.wait(PATIENCE)
+        assert worker.work()
+        assert not worker.work(), "a second hand went where the first is kept"
+        assert other.outputs() == {"c.png": GREEN}
+        assert len(worker.in_hand) == 1
+        assert worker.asking == {ground.input}
+    assert worker.asking == set()
+    assert worker.work()
+    assert ground.outputs() == {"a.png": RED, "b.png": RED}
+
+
+def test_an_original_that_cannot_be_put_away_for_want_of_an_answer_keeps_no_other(
+    ground: Ground, both: tuple[Worker, Ground], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker, other = both
+    asked, back = threading.Event(), threading.Event()
+
+    def ask(row: Row, settings: FolderSettings, ledger: Ledger) -> bool:
+        if row.folder == ground.input:
+            asked.set()
+            assert back.wait(PATIENCE)
+        return put_away(row, settings, ledger)
+
+    monkeypatch.setattr(worker_module, "put_away", ask)
+    for each in (ground, other):
+        each.change(originals="delete", settle=1.0)
+        each.drop("a.png", GREEN)
+        each.note("a.png")
+        assert worker.work()
+    ground.clock.now += 1
+    with one_hand_is_kept(worker, back):
+        assert asked.wait(PATIENCE)
+        assert worker.work()
+        assert not (other.input / "a.png").exists()
+        assert (ground.input / "a.png").exists()
+        assert worker.asking == {ground.input}
+        assert worker.hands_in([ground.input]) == 1
+    assert not (ground.input / "a.png").exists()
+
+
+@pytest.mark.parametrize("place", ["input", "output"])
+def test_a_disk_that_goes_away_in_the_midst_of_it_makes_no_photograph_a_failed_one(
+    ground: Ground, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stat, fstat = os.stat, os.fstat
+
+    def gone(path: int | str | Path, **options: Any) -> os.stat_result:
+        if path == ground.output:
+            raise OSError(errno.ENOTCONN, os.strerror(errno.ENOTCONN))
+        return stat(path, **options)
+
+    def lost(descriptor: int) -> os.stat_result:
+        if stat_module.S_ISREG(fstat(descriptor).st_mode):
+            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+        return fstat(descriptor)
+
+    ground.drop("a.png", GREEN)
+    ground.note("a.png")
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fstat", lost) if place == "input" else patch.setattr(os, "stat", gone)
+        ground.work()
+    row = ground.row("a.png")
+    assert (row.state, row.outcome) == ("pending", "cannot_read" if place == "input" else "cannot_write")
+    ground.clock.now += 60
+    ground.work()
+    assert ground.outputs() == {"a.png": GREEN}

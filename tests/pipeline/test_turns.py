@@ -353,3 +353,16 @@ def test_room_is_never_exceeded_when_many_come_and_are_ended_at_once() -> None:
     assert not wrong
     assert budget.held == 0
     holder(budget, 100).enter().end()
+
+
+def test_what_is_cancelled_gives_its_room_back_before_it_has_ended() -> None:
+    budget, cancellation = PixelBudget(100), Cancellation()
+    kept = holder(budget, 100, cancellation).enter()
+    waiting = holder(budget, 100)
+    wait_until_waiting(budget, 1)
+    cancellation.cancel()
+    waiting.enter()
+    kept.end()
+    assert budget.held == 100
+    waiting.end()
+    assert budget.held == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import os
 import platform
@@ -19,6 +20,7 @@ from alphadrop import __version__
 from alphadrop.cli.config import settings_in_force
 from alphadrop.cli.terminal import DONE, SOME_FAILED
 from alphadrop.errors import AlphadropError, NotRunning, printable
+from alphadrop.hotfolder.answers import ask
 
 if TYPE_CHECKING:
     from alphadrop.config import Settings
@@ -112,15 +114,25 @@ def _model(settings: Settings) -> _Finding:
 def _folders(settings: Settings) -> Iterator[_Finding]:
     for folder in settings.folders:
         takes_away = folder.originals != "keep" or folder.failed is not None
-        yield _folder(folder.input, os.R_OK | (os.W_OK if takes_away else 0))
-        for path in dict.fromkeys(folder.set_apart):
-            found = _folder(path, os.W_OK)
-            yield _space(path) if found.verdict == "ok" else found
+        need = os.R_OK | (os.W_OK if takes_away else 0)
+        looks = {folder.input: functools.partial(_folder, folder.input, need)}
+        looks |= {path: functools.partial(_folder_to_write, path) for path in folder.set_apart}
+        found = ask(looks)
+        yield from (found.get(path) or _silent(path) for path in looks)
+
+
+def _silent(path: Path) -> _Finding:
+    return _Finding("folder", "wrong", f"{printable(path)} does not answer", "see that its disk or server is reachable")
+
+
+def _folder_to_write(path: Path) -> _Finding:
+    found = _folder(path, os.W_OK)
+    return _space(path) if found.verdict == "ok" else found
 
 
 def _folder(path: Path, need: int) -> _Finding:
     name = printable(path)
-    if not path.is_dir():
+    if not os.path.isdir(path):
         return _Finding("folder", "wrong", f"{name} is not there", "make it, or mount its disk")
     for kind, verb in ((os.R_OK, "read"), (os.W_OK, "written to")):
         if need & kind and not os.access(path, kind | os.X_OK):

@@ -1,13 +1,15 @@
 """Folders against each other: what would be cut for ever, or twice.
 
-Folders are compared by their real paths, so that symbolic links hide nothing.
+Folders are compared by their real paths, so that symbolic links hide nothing; where a server does not answer that asks,
+by the paths that are written.
 """
 
 from __future__ import annotations
 
+import functools
 import graphlib
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
@@ -15,6 +17,7 @@ from pathlib import Path
 from alphadrop.config.document import Reading, Section
 from alphadrop.config.schema import PlacedFolder
 from alphadrop.errors import printable
+from alphadrop.hotfolder.answers import ask
 from alphadrop.hotfolder.settings import FolderSettings
 
 __all__ = ["check_folders"]
@@ -62,7 +65,8 @@ def check_folders(folders: Sequence[PlacedFolder], reading: Reading) -> None:
     That one folder's output is another's input is a chain, and allowed. So is an output inside its own input, where
     results are never taken for photographs; the same holds for `finished` and `failed`.
     """
-    found = [_found(placed) for placed in folders]
+    real = _real_paths({place for placed in folders for place in placed.settings.places})
+    found = [_found(placed, real) for placed in folders]
     inputs: dict[Path, int] = {}
     for index, folder in enumerate(found):
         _check_places(folder, reading)
@@ -86,11 +90,11 @@ def check_folders(folders: Sequence[PlacedFolder], reading: Reading) -> None:
             )
 
 
-def _found(placed: PlacedFolder) -> _Folder:
+def _found(placed: PlacedFolder, real: Mapping[Path, Path]) -> _Folder:
     settings = placed.settings
     places = {"output": settings.output, "finished": settings.finished, "failed": settings.failed}
-    real = {key: _real(place) for key, place in places.items() if place is not None}
-    return _Folder(settings, placed.section, _real(settings.input), real)
+    apart = {key: real[place] for key, place in places.items() if place is not None}
+    return _Folder(settings, placed.section, real[settings.input], apart)
 
 
 def _check_places(folder: _Folder, reading: Reading) -> None:
@@ -143,5 +147,8 @@ def _cycles(sources: _Sources) -> Iterator[tuple[list[int], list[str]]]:
             return
 
 
-def _real(folder: Path) -> Path:
-    return Path(os.path.normcase(os.path.realpath(folder)))
+def _real_paths(folders: Iterable[Path]) -> dict[Path, Path]:
+    """Return where folders really are; those whose disk does not answer, as they are written."""
+    written = {folder: os.path.abspath(folder) for folder in folders}
+    found = written | ask({folder: functools.partial(os.path.realpath, folder) for folder in written})
+    return {folder: Path(os.path.normcase(path)) for folder, path in found.items()}

@@ -5,9 +5,11 @@ A key is known when it stands in a table here. Defaults are those of the datacla
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from pathlib import Path
 from typing import Any, TypeVar, get_args, get_type_hints
 
 import yaml
@@ -44,6 +46,7 @@ from alphadrop.engine.options import (
     CutOptions,
 )
 from alphadrop.errors import BadOptions, printable
+from alphadrop.hotfolder.answers import ask
 from alphadrop.hotfolder.settings import IF_EXISTS, ORIGINALS, RESULTS, FolderSettings
 
 __all__ = ["SECTIONS", "PlacedFolder", "folder", "models", "top"]
@@ -286,10 +289,24 @@ def _originals(part: Section, reading: Reading) -> None:
 
 def _look(part: Section, cut: CutOptions, reading: Reading) -> None:
     """Warn of folders and pictures that are not there."""
-    for key in ("input", "output", "finished", "failed"):
-        where = part.values.get(key)
-        if where is not None and not os.path.isdir(where):
-            why = "this is not a folder" if os.path.exists(where) else "there is no such folder (yet)"
-            reading.warn(part.line_of(key), f"{printable(where)}: {why}")
-    if cut.background is not None and not isinstance(cut.background, tuple) and not os.path.isfile(cut.background):
-        reading.warn(part.line_of("background"), f"{printable(cut.background)}: there is no such picture")
+    keys = ("input", "output", "finished", "failed")
+    places: dict[str, Path] = {key: place for key in keys if (place := part.values.get(key)) is not None}
+    background = None if cut.background is None or isinstance(cut.background, tuple) else cut.background
+    looks = {key: functools.partial(_why_no_folder, place) for key, place in places.items()}
+    if background is not None:
+        places["background"] = background
+        looks["background"] = functools.partial(_why_no_picture, background)
+    found = ask(looks)
+    for key, place in places.items():
+        if why := found.get(key, "its disk or server does not answer"):
+            reading.warn(part.line_of(key), f"{printable(place)}: {why}")
+
+
+def _why_no_folder(place: Path) -> str:
+    if os.path.isdir(place):
+        return ""
+    return "this is not a folder" if os.path.exists(place) else "there is no such folder (yet)"
+
+
+def _why_no_picture(place: Path) -> str:
+    return "" if os.path.isfile(place) else "there is no such picture"

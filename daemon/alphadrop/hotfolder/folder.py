@@ -14,6 +14,7 @@ from typing import Literal, TypeVar
 
 from alphadrop import atomic
 from alphadrop.errors import CannotRead, printable
+from alphadrop.hotfolder.answers import Answers
 from alphadrop.hotfolder.ledger import Ledger
 from alphadrop.hotfolder.mounts import disk_is_away, free_bytes, is_mount, is_remote
 from alphadrop.hotfolder.naming import wanted
@@ -24,7 +25,7 @@ from alphadrop.hotfolder.settings import FolderSettings
 from alphadrop.hotfolder.stability import Content, Settling
 from alphadrop.hotfolder.watch import Hints, Watch
 
-__all__ = ["FolderHealth", "Health", "HotFolder"]
+__all__ = ["FolderHealth", "Health", "HotFolder", "say_health"]
 
 Health = Literal[
     "starting",
@@ -37,6 +38,7 @@ Health = Literal[
     "disk full",
     "cannot write",
     "no model",
+    "not answering",
 ]
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
@@ -70,8 +72,18 @@ class FolderHealth:
         return self.state in ("watching", "polling")
 
 
+def say_health(folder: Path, health: FolderHealth) -> None:
+    """Write to the log how a folder is now."""
+    good = health.state == "watching" and not health.warning
+    words = "; ".join(filter(None, (health.state, health.remedy, health.warning)))
+    _log.log(logging.INFO if good else logging.WARNING, "%s: %s", printable(folder), words)
+
+
 class HotFolder:
-    """What is known of one folder between two looks at it. Used by one thread; `health` may be read by any."""
+    """What is known of one folder between two looks at it.
+
+    Used by one thread; any may read `health`, and `answers`, which tells whether a look stands still.
+    """
 
     def __init__(self, settings: FolderSettings, ledger: Ledger, wake: Callable[[], None]) -> None:
         """Make a folder that has not been looked at yet.
@@ -83,6 +95,7 @@ class HotFolder:
         """
         self.settings = settings
         self.health = FolderHealth("starting")
+        self.answers = Answers()
         self._ledger = ledger
         self._wake = wake
         self._settling = Settling(settings.settle)
@@ -99,13 +112,8 @@ class HotFolder:
         Args:
             now: monotonic seconds.
         """
-        hints = self._watch.take() if self._watch is not None else Hints()
-        if hints.everything or now >= self._next_scan or self._has_lost_sight() or self._may_take_more():
-            self._scan(now, hints)
-        for path in sorted(hints.paths):  # of two that want one name, always the same gets it
-            if self._looked_for(path):
-                self._wait_for(path)
-        return self._judge(now)
+        with self.answers.awaited():
+            return self._look(now)
 
     def look_at_everything(self) -> None:
         """Have the next look be a scan."""
@@ -123,12 +131,22 @@ class HotFolder:
         """Give the watch back."""
         self._disarm()
 
+    def _look(self, now: float) -> int:
+        hints = self._watch.take() if self._watch is not None else Hints()
+        if hints.everything or now >= self._next_scan or self._has_lost_sight() or self._may_take_more():
+            self._scan(now, hints)
+        for path in self.answers.each(sorted(hints.paths)):  # of two that want one name, always the same gets it
+            if self._looked_for(path):
+                self._wait_for(path)
+        return self._judge(now)
+
     def _scan(self, now: float, hints: Hints) -> None:
         started = time.monotonic()
         self._next_scan = now + self.settings.rescan
         self._more_to_settle = False
         watch = self._watch
         health = self._arm()
+        self.answers.came()
         if health.is_open:
             try:
                 self._meet()
@@ -150,7 +168,7 @@ class HotFolder:
         """Wait for the files that are not noted yet to settle; return those that were not waited for before."""
         new = set()
         found = walk(self.settings.input, recursive=self.settings.recursive, skipped=self._set_apart())
-        ours = ((path, content) for path, content in found if wanted(path, self.settings))
+        ours = ((path, content) for path, content in self.answers.each(found) if wanted(path, self.settings))
         for some in _batches(ours, _AT_ONCE):
             for path in self._ledger.unknown(self.settings.input, some):
                 if path not in self._settling:
@@ -171,7 +189,7 @@ class HotFolder:
 
     def _judge(self, now: float) -> int:
         settled: list[tuple[PurePath, Content]] = []
-        for path in self._settling.due(now):
+        for path in self.answers.each(self._settling.due(now)):
             content = look_at(self.settings.input, path)
             if content is None:
                 self._settling.drop(path)
@@ -180,6 +198,9 @@ class HotFolder:
                 self._settling.drop(path)
                 settled.append((path, content))
         unknown = set(self._ledger.unknown(self.settings.input, settled)) if settled else set()
+        if unknown and not self._ledger.has_met(self.settings.input, self.settings.output):
+            self.look_at_everything()  # it was begun anew since, and learns first what has been done
+            return 0
         if unknown:
             self._ledger.note(
                 self.settings.input, [(path, content) for path, content in settled if path in unknown], time.time()
@@ -192,7 +213,7 @@ class HotFolder:
         rows = self._ledger.look_after(folder, self._looked_after, _LOOKED_AFTER)
         self._looked_after = rows[-1][0] if len(rows) == _LOOKED_AFTER else 0
         gone, there = [], []
-        for number, path, content, was_there in rows:
+        for number, path, content, was_there in self.answers.each(rows):
             found = look_at(folder, path)
             if was_there and found is None:
                 gone.append(number)
@@ -209,11 +230,11 @@ class HotFolder:
             for place in sorted(places | set(settings.set_apart)):
                 if swept := atomic.sweep(place):
                     _log.warning("%s: %d unfinished files were removed", printable(place), swept)
-            settle_interrupted(settings, self._ledger)
+            settle_interrupted(settings, self._ledger, self.answers)
             self._is_tidy = True
         if not self._ledger.has_met(settings.input, settings.output):
             try:
-                found = rebuild(settings, self._ledger)
+                found = rebuild(settings, self._ledger, self.answers)
             except CannotRead as error:  # a folder that may be written to and not read
                 _log.warning("%s: what was done before cannot be told: %s", printable(settings.input), error)
                 found = 0
@@ -222,7 +243,11 @@ class HotFolder:
             self._ledger.meet(settings.input, settings.output)
         for place in settings.places:
             mounted = is_mount(place)
-            if mounted != self._ledger.was_mounted(place) and place.is_dir() and not disk_is_away(place, self._ledger):
+            if (
+                mounted != self._ledger.was_mounted(place)
+                and os.path.isdir(place)
+                and not disk_is_away(place, self._ledger)
+            ):
                 self._ledger.see_mounted(place, mounted)
 
     def _arm(self) -> FolderHealth:
@@ -236,7 +261,7 @@ class HotFolder:
         if disk_is_away(settings.input, self._ledger):
             self._disarm()
             return FolderHealth("missing", "its disk is not mounted: mount it; it is picked up by itself")
-        if not settings.output.is_dir() or disk_is_away(settings.output, self._ledger):
+        if not os.path.isdir(settings.output) or disk_is_away(settings.output, self._ledger):
             self._disarm()
             return FolderHealth(
                 "output missing", f"make {printable(settings.output)}, or mount its disk; it goes on by itself"
@@ -288,9 +313,7 @@ class HotFolder:
 
     def _say(self, health: FolderHealth) -> None:
         if health.state != self.health.state or bool(health.warning) != bool(self.health.warning):
-            good = health.state == "watching" and not health.warning
-            words = "; ".join(filter(None, (health.state, health.remedy, health.warning)))
-            _log.log(logging.INFO if good else logging.WARNING, "%s: %s", printable(self.settings.input), words)
+            say_health(self.settings.input, health)
         self.health = health
 
     def _looked_for(self, path: PurePath) -> bool:

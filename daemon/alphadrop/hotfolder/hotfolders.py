@@ -1,10 +1,16 @@
-"""All hot folders at once: one thread looks, a few work, the ledger is between them."""
+"""All hot folders at once: one thread looks at each, a few work, one minds what is common; between them is the ledger.
+
+A disk or a server that does not answer keeps whoever asks it, and nothing can call him back. So no thread asks for more
+than one folder at a time, and in place of those that work in a folder that does not answer, others are started.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -13,7 +19,7 @@ from pathlib import Path
 
 from alphadrop.engine.cpus import usable_cpus
 from alphadrop.errors import AlphadropError, DiskFull, JobRefused, LedgerError, ModelError, printable
-from alphadrop.hotfolder.folder import FolderHealth, Health, HotFolder
+from alphadrop.hotfolder.folder import FolderHealth, Health, HotFolder, say_health
 from alphadrop.hotfolder.ledger import Ledger, Row
 from alphadrop.hotfolder.originals import bring_back
 from alphadrop.hotfolder.settings import FolderSettings
@@ -31,6 +37,9 @@ _AFTER_AN_ERROR = 5.0
 _GAP = 5.0
 """Seconds by which the clocks must disagree, or a sleep be too long, to count as the machine having slept."""
 _PURGE_EVERY = 3600.0
+_NOT_ANSWERING = FolderHealth(
+    "not answering", "its disk or server does not answer: see that it is reachable; it goes on by itself"
+)
 _PAUSED = "paused"
 
 
@@ -53,6 +62,39 @@ class FolderStatus:
     """Files by `pending`, `working`, `failed`, `skipped`, `missing`, and of the finished ones `done`, `no_subject`."""
 
 
+class _Lookout:
+    """A folder and the thread that looks at it."""
+
+    def __init__(self, settings: FolderSettings, ledger: Ledger, look: Callable[[_Lookout], None], name: str) -> None:
+        self.settings = settings
+        self.now = threading.Event()
+        self.over = threading.Event()
+        self.folder = HotFolder(settings, ledger, lambda: self.now.set())
+        self.thread = threading.Thread(target=look, args=(self,), name=name, daemon=True)
+        self.has_looked = False
+        self.has_ended = False
+        self.is_silent = False
+        """Its disk does not answer; as was said last."""
+        self.everything = False
+        """The next look is to be at all there is: set by other threads."""
+
+    @property
+    def health(self) -> FolderHealth:
+        return _NOT_ANSWERING if self.is_silent else self.folder.health
+
+    @property
+    def is_at_it(self) -> bool:
+        return self.thread.ident is not None and not self.has_ended
+
+    def look_at_everything(self) -> None:
+        self.everything = True
+        self.now.set()
+
+    def end(self) -> None:
+        self.over.set()
+        self.now.set()
+
+
 class HotFolders:
     """The folders of one configuration, watched and worked on until they are closed."""
 
@@ -69,23 +111,26 @@ class HotFolders:
         """
         self._ledger = ledger
         self._history = history
-        self._look_now = threading.Event()
+        self._mind_now = threading.Event()
         self._work_now = threading.Event()
         self._closing = threading.Event()
         self._armed = threading.Event()
         self._wanted = tuple(settings)
-        self._folders: tuple[HotFolder, ...] = ()
+        self._lookouts: tuple[_Lookout, ...] = ()
+        self._left: list[_Lookout] = []
+        """Of folders that are no longer wanted, whose last look has not come to its end."""
+        self._numbers = itertools.count(1)
         self._follow_settings()
-        self._worker = Worker(pipeline, ledger, self._open_folders)
+        self._worker = Worker(pipeline, ledger, self._open_folders, wake=lambda: self._work_now.set())
         self._pause: Pause | None = None
         self._trouble: LedgerError | None = None
         self._next_purge = 0.0
-        self._looking = threading.Thread(target=self._look, name="looking", daemon=True)
+        self._minding = threading.Thread(target=self._mind, name="minding", daemon=True)
         # One reads or writes while another is with the network; more would only wait for it.
-        hands = min(4, usable_cpus() + 1)
-        self._working = [
-            threading.Thread(target=self._work, name=f"working-{number}", daemon=True) for number in range(1, hands + 1)
-        ]
+        self._hands = min(4, usable_cpus() + 1)
+        self._hands_wanted = 0
+        self._hands_lock = threading.Lock()
+        self._working: list[threading.Thread] = []
 
     def start(self) -> None:
         """Take up what a crash left unfinished, then begin to look.
@@ -97,15 +142,14 @@ class HotFolders:
         if unfinished:
             _log.warning("%d files were not finished last time and are done again", len(unfinished))
         self._pause = _read_pause(self._ledger.read_note(_PAUSED))
-        self._looking.start()
+        self._minding.start()
 
     def begin_work(self) -> None:
         """Begin to cut what has been noted."""
-        for thread in self._working:
-            thread.start()
+        self._want_hands(self._hands)
 
     def wait_until_armed(self) -> None:
-        """Wait until every folder has been looked at once."""
+        """Wait until every folder has been looked at once, or is found not to answer."""
         self._armed.wait()
 
     def use(self, settings: Sequence[FolderSettings], *, history: float | None = None) -> None:
@@ -114,11 +158,11 @@ class HotFolders:
         self._wanted = tuple(settings)
         with contextlib.suppress(LedgerError):  # then nothing waits that could be let go
             self._worker.let_go()
-        self._look_now.set()
+        self._mind_now.set()
 
     def status(self) -> list[FolderStatus]:
         """Return each folder as it is now; nothing is counted while the ledger cannot be used."""
-        return [self._status_of(folder) for folder in self._folders]
+        return [self._status_of(lookout) for lookout in self._lookouts]
 
     @property
     def trouble(self) -> LedgerError | None:
@@ -164,7 +208,7 @@ class HotFolders:
 
         Raises:
             NoSuchJob: no file has this number.
-            JobRefused: it is being done, is no longer there, or its folder is no longer watched.
+            JobRefused: it is being done, is no longer there, or its folder is no longer watched or does not answer.
             TargetExists, DiskFull, CannotRead, CannotWrite: its original cannot be brought back.
             LedgerError: nothing can be recorded.
         """
@@ -177,11 +221,12 @@ class HotFolders:
         row = self._ledger.row(number)
         if row.folder not in {each.input for each in self._wanted}:
             raise JobRefused(f"{printable(row.folder)}: is no longer watched", "add it to the configuration")
+        self._refuse_if_silent(row)
         if row.state == "working":
             raise JobRefused(f"{printable(row.file)}: is being cut at this moment", "wait for it")
         if row.original == "moved":
             bring_back(row, self._ledger)
-        if not row.file.exists():
+        if not os.path.exists(row.file):
             raise JobRefused(f"{printable(row.file)}: is no longer there", "drop the photograph again")
         self._ledger.retry(row)
 
@@ -202,7 +247,7 @@ class HotFolders:
 
         Raises:
             NoSuchJob: no file has this number.
-            JobRefused: its original was not moved, or is not where it was moved to.
+            JobRefused: its original was not moved, or is not where it was moved to, or its folder does not answer.
             TargetExists, DiskFull, CannotRead, CannotWrite: it cannot be brought back.
             LedgerError: nothing can be recorded.
         """
@@ -211,7 +256,9 @@ class HotFolders:
             if not moved:
                 raise JobRefused("no original was moved away", "there is nothing to undo")
             number = moved[0].id
-        bring_back(self._ledger.row(number), self._ledger)
+        row = self._ledger.row(number)
+        self._refuse_if_silent(row)
+        bring_back(row, self._ledger)
         return self._ledger.row(number)
 
     def undo_all(self) -> tuple[int, list[AlphadropError]]:
@@ -219,7 +266,9 @@ class HotFolders:
         done, refused = 0, []
         for number in self._ledger.numbers(original="moved"):
             try:
-                bring_back(self._ledger.row(number), self._ledger)
+                row = self._ledger.row(number)
+                self._refuse_if_silent(row)
+                bring_back(row, self._ledger)
                 done += 1
             except LedgerError:
                 raise
@@ -227,47 +276,93 @@ class HotFolders:
                 refused.append(error)
         return done, refused
 
+    def _refuse_if_silent(self, row: Row) -> None:
+        if any(lookout.is_silent and lookout.settings.input == row.folder for lookout in self._lookouts):
+            raise JobRefused(f"{printable(row.folder)}: does not answer", "see that its disk or server is reachable")
+
     def close(self, timeout: float) -> bool:
         """Finish what is being worked on and stop; return whether that was within `timeout` seconds.
 
-        What takes longer is broken off where it can be, and put back.
+        What takes longer is broken off where it can be, and put back; what does not answer is left behind.
         """
         self._closing.set()
-        self._look_now.set()
+        self._mind_now.set()
         self._work_now.set()
         self._armed.set()
-        threads = [thread for thread in (self._looking, *self._working) if thread.ident is not None]
-        _join(threads, timeout)
-        if any(thread.is_alive() for thread in threads):
+        for lookout in self._lookouts:
+            lookout.end()
+        _join(self._threads(), timeout)
+        if self._threads():
             self._worker.cancel()
-            _join(threads, _LAST_GRACE)
-        for folder in self._folders:
-            folder.close()
-        return not any(thread.is_alive() for thread in threads)
+            _join(self._threads(), _LAST_GRACE)
+        self._say_what_is_left()
+        return not self._threads()
+
+    def _threads(self) -> list[threading.Thread]:
+        """Return the threads that are alive."""
+        lookouts = [lookout.thread for lookout in (*self._lookouts, *self._left)]
+        return [thread for thread in (self._minding, *lookouts, *self._working) if thread.is_alive()]
+
+    def _say_what_is_left(self) -> None:
+        asking = {lookout.settings.input for lookout in (*self._lookouts, *self._left) if lookout.thread.is_alive()}
+        asking |= self._worker.asking
+        for folder in sorted(asking):
+            _log.warning("%s: waits for its disk or server; it is gone on with at the next start", printable(folder))
+        if self._worker.is_cutting:
+            _log.warning("the file at work took too long; it is done again at the next start")
 
     # The threads ----------------------------------------------------------------------------------------------------
 
-    def _look(self) -> None:
+    def _mind(self) -> None:
         clocks = _Clocks(time.monotonic, time.time)
         while not self._closing.is_set():
-            self._look_now.clear()
-            self._get_over_trouble()
-            self._follow_settings()
-            if clocks.have_jumped():
-                _log.info("the machine slept, or its clock was set: every folder is looked through")
-                for folder in self._folders:
-                    folder.look_at_everything()
-                with contextlib.suppress(LedgerError):
-                    self._worker.let_go()
-            wait = min((self._look_at(folder) for folder in self._folders), default=_MOST_WAIT)
-            self._purge()
+            try:
+                self._mind_all(clocks)
+            except Exception:
+                _log.exception("minding the folders failed and is tried again")
+            wait = self._until_next()
+            clocks.expect(wait)
+            self._mind_now.wait(wait)
+            self._mind_now.clear()
+
+    def _mind_all(self, clocks: _Clocks) -> None:
+        self._get_over_trouble()
+        self._follow_settings()
+        self._begin_to_look()
+        if clocks.have_jumped():
+            _log.info("the machine slept, or its clock was set: every folder is looked through")
+            self._look_at_everything()
+            with contextlib.suppress(LedgerError):
+                self._worker.let_go()
+        self._mind_silence()
+        self._purge()
+        if all(lookout.has_looked or lookout.is_silent for lookout in self._lookouts):
             self._armed.set()
-            longest = _MOST_WAIT if self._trouble is None else _AFTER_AN_ERROR
-            wait = min(longest, max(_LEAST_WAIT, wait))
-            clocks.expect(_LEAST_WAIT + wait)
+
+    def _until_next(self) -> float:
+        """Return in how many seconds to see again how things are."""
+        is_well = self._trouble is None and not any(lookout.is_silent for lookout in self._lookouts)
+        silent_in = [lookout.folder.answers.silent_in for lookout in (*self._lookouts, *self._left)]
+        soonest = min((left for left in (*silent_in, self._worker.silent_in) if left > 0), default=_MOST_WAIT)
+        return max(_LEAST_WAIT, min(soonest, _MOST_WAIT if is_well else _AFTER_AN_ERROR))
+
+    def _look(self, lookout: _Lookout) -> None:
+        """Look at a folder until it is no longer wanted."""
+        while not (lookout.over.is_set() or self._closing.is_set()):
+            if lookout.everything:
+                lookout.everything = False
+                lookout.folder.look_at_everything()
+            wait = self._look_at(lookout.folder)
+            if lookout.is_silent or not lookout.has_looked:
+                lookout.has_looked = True
+                self._mind_now.set()
             # Writers make many events: one look serves those of a short while.
-            self._closing.wait(_LEAST_WAIT)
-            self._look_now.wait(wait)
+            lookout.over.wait(_LEAST_WAIT)
+            lookout.now.wait(min(_MOST_WAIT, max(_LEAST_WAIT, wait)))
+            lookout.now.clear()
+        lookout.folder.close()
+        lookout.has_ended = True
+        self._mind_now.set()
 
     def _look_at(self, folder: HotFolder) -> float:
         """Look at one folder; return in how many seconds to look again."""
@@ -283,16 +378,44 @@ class HotFolders:
         folder.look_at_everything()  # the hints are taken, and what had settled is waited for no more
         return _AFTER_AN_ERROR
 
+    def _look_at_everything(self) -> None:
+        for lookout in self._lookouts:
+            lookout.look_at_everything()
+
     def _follow_settings(self) -> None:
-        """Close the folders that are no longer wanted as they are, and make those that are new."""
-        kept = {folder.settings: folder for folder in self._folders}
+        """End to look at the folders that are no longer wanted as they are, and make those that are new."""
+        kept = {lookout.settings: lookout for lookout in self._lookouts}
         wanted = self._wanted
-        for settings, folder in kept.items():
+        for settings, lookout in kept.items():
             if settings not in wanted:
-                folder.close()
-        self._folders = tuple(
-            kept.get(settings) or HotFolder(settings, self._ledger, self._look_now.set) for settings in wanted
+                lookout.end()
+                self._left.append(lookout)
+        self._left = [lookout for lookout in self._left if lookout.is_at_it]
+        self._lookouts = tuple(
+            kept.get(settings) or _Lookout(settings, self._ledger, self._look, f"looking-{next(self._numbers)}")
+            for settings in wanted
         )
+
+    def _begin_to_look(self) -> None:
+        """Begin to look at the folders that are new; at one that was looked at otherwise, when that has ended."""
+        left = {lookout.settings.input for lookout in self._left}
+        for lookout in self._lookouts:
+            if lookout.thread.ident is None and lookout.settings.input not in left:
+                lookout.thread.start()
+
+    def _mind_silence(self) -> None:
+        """Say of folders that they do not answer, or answer again, and see that the others have hands."""
+        silent = self._worker.silent | {
+            lookout.settings.input for lookout in (*self._lookouts, *self._left) if lookout.folder.answers.is_silent
+        }
+        for lookout in self._lookouts:
+            if lookout.is_silent != (lookout.settings.input in silent):
+                lookout.is_silent = not lookout.is_silent
+                say_health(lookout.settings.input, lookout.health)
+                self._work_now.set()
+        self._worker.cancel(silent)  # what is cancelled gives its room in memory to others
+        if self._hands_wanted:
+            self._want_hands(self._hands + self._worker.hands_in(silent))
 
     def _purge(self) -> None:
         now = time.monotonic()
@@ -303,10 +426,26 @@ class HotFolders:
             except LedgerError as error:
                 self._meet_trouble(error)
 
+    def _want_hands(self, count: int) -> None:
+        """Have so many threads that work; those that are too many end when they have nothing in hand."""
+        with self._hands_lock:
+            self._hands_wanted = count
+            self._working = [thread for thread in self._working if thread.is_alive()]
+            while len(self._working) < count and not self._closing.is_set():
+                thread = threading.Thread(target=self._work, name=f"working-{len(self._working) + 1}", daemon=True)
+                thread.start()
+                self._working.append(thread)
+
+    def _is_one_too_many(self) -> bool:
+        with self._hands_lock:
+            if len(self._working) <= self._hands_wanted:
+                return False
+            self._working.remove(threading.current_thread())
+            return True
+
     def _work(self) -> None:
         lower_priority()
-        while not self._closing.is_set():
-            self._work_now.clear()
+        while not (self._closing.is_set() or self._is_one_too_many()):
             due: float | None = None
             try:
                 if (pause := self.paused) is not None:
@@ -318,20 +457,21 @@ class HotFolders:
                     due = self._worker.next_due()
             except LedgerError as error:
                 self._meet_trouble(error)
-                self._look_now.set()
             except Exception:
                 _log.exception("working failed and is tried again")
                 due = _AFTER_AN_ERROR
             self._work_now.wait(_MOST_WAIT if due is None else min(_MOST_WAIT, max(_LEAST_WAIT, due)))
+            self._work_now.clear()
+        self._work_now.set()  # whoever is about to wait is to end, too
 
     def _open_folders(self) -> Sequence[FolderSettings]:
-        return [folder.settings for folder in self._folders if folder.health.is_open]
+        return [lookout.settings for lookout in self._lookouts if lookout.health.is_open]
 
-    def _status_of(self, folder: HotFolder) -> FolderStatus:
-        settings, counts = folder.settings, self._counts(folder.settings.input)
+    def _status_of(self, lookout: _Lookout) -> FolderStatus:
+        settings, counts = lookout.settings, self._counts(lookout.settings.input)
         # What held up photographs of which none is left has not been met again, and may be over.
         hold = self._worker.hold(settings.input) if counts.get("pending") else None
-        health = _with_hold(folder.health, hold)
+        health = _with_hold(lookout.health, hold)
         if not health.warning and (kept := self._kept_originals(settings.input)) is not None:
             health = replace(health, warning=f"originals stay for now: {kept}")
         return FolderStatus(settings.input, settings.output, health, counts)
@@ -361,6 +501,8 @@ class HotFolders:
             _log.info("the ledger can be used again")
             self._trouble = None
             self._work_now.set()
+            for lookout in self._lookouts:
+                lookout.now.set()
 
     def _meet_trouble(self, error: LedgerError) -> None:
         """Say what is wrong with the ledger, and begin a new one where it is damaged."""
@@ -371,10 +513,10 @@ class HotFolders:
             if self._ledger.mend():
                 _log.warning("%s", self._ledger.notes[-1])
                 self._worker.cancel()  # its rows are not those of the new one
-                for folder in self._folders:
-                    folder.look_at_everything()
+                self._look_at_everything()
         except LedgerError as again:
             self._trouble = again
+        self._mind_now.set()
 
     def _retry_each(self, numbers: Sequence[int]) -> tuple[int, int]:
         done = 0

@@ -25,6 +25,7 @@ from alphadrop.errors import (
     reading_failed,
     writing_failed,
 )
+from alphadrop.hotfolder.answers import Answers
 from alphadrop.hotfolder.ledger import Ledger, Row
 from alphadrop.hotfolder.mounts import disk_is_away
 from alphadrop.hotfolder.naming import fitted
@@ -62,7 +63,7 @@ def put_away(row: Row, settings: FolderSettings, ledger: Ledger) -> bool:
         ledger.settle_original(row, "")  # the settings have changed since
         return True
     if not os.path.lexists(aside):
-        if look_at(row.folder, row.path) is None and row.folder.is_dir():
+        if look_at(row.folder, row.path) is None and os.path.isdir(row.folder):
             _settle_gone(row, ledger, deleting=deleting)
             return True
         if destination is not None and not deleting:
@@ -88,8 +89,13 @@ def put_away(row: Row, settings: FolderSettings, ledger: Ledger) -> bool:
     return True
 
 
-def settle_interrupted(settings: FolderSettings, ledger: Ledger) -> None:
+def settle_interrupted(settings: FolderSettings, ledger: Ledger, answers: Answers) -> None:
     """Find what a crash left on its way out of a folder or back into it, before anything new in it is noted.
+
+    Args:
+        settings: of the folder.
+        ledger: that knows what is on its way.
+        answers: told of every file that was seen.
 
     Raises:
         CannotRead: the folder cannot be listed.
@@ -101,7 +107,7 @@ def settle_interrupted(settings: FolderSettings, ledger: Ledger) -> None:
             going[_aside(row)] = row
         else:
             ledger.settle_original(row, "" if _is_as_noted(row, row.file) else "moved", row.original_at)
-    for path, _ in walk(settings.input, recursive=settings.recursive):
+    for path, _ in answers.each(walk(settings.input, recursive=settings.recursive)):
         if atomic.is_temporary(path.name):
             atomic.sweep((settings.input / path).parent)
         elif name := _ASIDE.fullmatch(path.name):
@@ -121,7 +127,7 @@ def _settle_aside(aside: Path, file: Path, row: Row | None, settings: FolderSett
 
 
 def _refuse_unless_there(destination: Path, ledger: Ledger) -> None:
-    if not destination.is_dir():
+    if not os.path.isdir(destination):
         raise CannotWrite(f"{printable(destination)}: the folder is missing", "make it, or mount its disk")
     if disk_is_away(destination, ledger):
         raise CannotWrite(f"{printable(destination)}: its disk is not mounted", "mount it; it goes on by itself")
@@ -291,7 +297,7 @@ def _why_file(target: Path) -> Path:
 
 
 def _make_parents(root: Path, target: Path) -> None:
-    if not root.is_dir():
+    if not os.path.isdir(root):
         raise reading_failed(root, FileNotFoundError(2, "the folder is missing"))
     try:
         atomic.make_folder(target.parent)

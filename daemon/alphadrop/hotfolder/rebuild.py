@@ -6,6 +6,7 @@ from pathlib import PurePath
 
 from alphadrop import atomic
 from alphadrop.engine.options import SUFFIXES
+from alphadrop.hotfolder.answers import Answers
 from alphadrop.hotfolder.ledger import Ledger, Row
 from alphadrop.hotfolder.marks import Mark, folder_tag, is_untouched, read_mark
 from alphadrop.hotfolder.naming import kinds
@@ -17,20 +18,26 @@ from alphadrop.pipeline.order import Kind
 __all__ = ["rebuild"]
 
 
-def rebuild(settings: FolderSettings, ledger: Ledger) -> int:
+def rebuild(settings: FolderSettings, ledger: Ledger, answers: Answers | None = None) -> int:
     """Record as done what the outputs of a folder show was done, and whose they are; return how many photographs.
 
     Outputs that somebody has changed since keep their name and are not ours any more. Temporaries that a crash left in
     the folders on the way are removed.
 
+    Args:
+        settings: of the folder.
+        ledger: that is to learn.
+        answers: told of every file that was read.
+
     Raises:
         CannotRead: the output folder cannot be listed.
         LedgerError: nothing can be recorded.
     """
+    answers = answers or Answers()
     tag, output = folder_tag(settings.input), settings.output
     newest: dict[tuple[int, Kind], tuple[tuple[int, bool, int], Content]] = {}
     swept: set[PurePath] = set()
-    for path, content in walk(output, recursive=settings.recursive):
+    for path, content in answers.each(walk(output, recursive=settings.recursive)):
         if path.parent not in swept:
             swept.add(path.parent)
             atomic.sweep(output / path.parent)
@@ -45,7 +52,7 @@ def rebuild(settings: FolderSettings, ledger: Ledger) -> int:
             newest[number, mark.kind] = rank, mark.content
             ledger.claim(output / path, number, mark.kind, content if untouched else None)
     numbers = {number for number, _ in newest}
-    for number in numbers:
+    for number in answers.each(numbers):
         made_from = [newest[number, kind][1] for kind in kinds(settings) if (number, kind) in newest]
         if len(made_from) < len(kinds(settings)) or len(set(made_from)) > 1:
             _have_done_again(ledger.row(number), ledger)

@@ -7,12 +7,14 @@ reason that passes and concerns a whole folder (its disk is full) holds up the f
 from __future__ import annotations
 
 import contextlib
+import io
 import logging
+import math
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
 from alphadrop import atomic
@@ -33,6 +35,7 @@ from alphadrop.errors import (
     reading_failed,
     writing_failed,
 )
+from alphadrop.hotfolder.answers import Answers, AskedFile
 from alphadrop.hotfolder.ledger import Ledger, Row
 from alphadrop.hotfolder.marks import Mark, folder_tag, is_untouched, read_mark, to_xmp
 from alphadrop.hotfolder.mounts import disk_is_away
@@ -69,12 +72,22 @@ class Hold:
 
 
 @dataclass(frozen=True, slots=True)
+class _Hand:
+    """A thread that does something in a folder."""
+
+    folder: Path
+    cancellation: Cancellation = field(default_factory=Cancellation)
+    answers: Answers = field(default_factory=Answers)
+
+
+@dataclass(frozen=True, slots=True)
 class _Job:
     row: Row
     settings: FolderSettings
     descriptor: int
     made_ns: int
     """The time of change that the outputs get."""
+    answers: Answers = field(default_factory=Answers)
 
     @property
     def name(self) -> str:
@@ -104,6 +117,7 @@ class Worker:
         ledger: Ledger,
         folders: Callable[[], Sequence[FolderSettings]],
         clock: Callable[[], float] = time.monotonic,
+        wake: Callable[[], None] = lambda: None,
     ) -> None:
         """Make a worker.
 
@@ -112,17 +126,21 @@ class Worker:
             ledger: that says what is to be done.
             folders: the settings of those folders whose photographs can be read and written now.
             clock: monotonic seconds: a wall clock jumps.
+            wake: called when other threads may find something to do.
         """
         self._pipeline = pipeline
         self._ledger = ledger
         self._folders = folders
         self._clock = clock
+        self._wake = wake
         self._lock = threading.Lock()
-        self._putting_away = threading.Lock()
+        """For what is known here; nobody holds it while a disk is asked, which may not answer."""
+        self._putting_away: dict[Path, _Hand] = {}
+        self._naming: set[Path] = set()
         self._last_folder: Path | None = None
         self._holds: dict[Path, Hold] = {}
         self._original_holds: dict[Path, Hold] = {}
-        self._in_hand: dict[int, Cancellation] = {}
+        self._in_hand: dict[int, _Hand] = {}
 
     def work(self) -> bool:
         """Do the next thing that is due; return whether there was one.
@@ -135,9 +153,11 @@ class Worker:
         taken = self._take()
         if taken is None:
             return False
-        row, settings, cancellation = taken
+        row, settings, hand = taken
         try:
-            self._do(row, settings, cancellation)
+            with hand.answers.awaited():
+                self._reserve_names(row, settings)
+                self._do(row, settings, hand)
         finally:
             with self._lock:
                 del self._in_hand[row.id]
@@ -179,32 +199,70 @@ class Worker:
         with self._lock:
             return list(self._in_hand)
 
-    def cancel(self) -> None:
-        """End what is being done; it is put back."""
-        with self._lock:
-            cancellations = list(self._in_hand.values())
-        for cancellation in cancellations:
-            cancellation.cancel()
+    def cancel(self, folders: Collection[Path] | None = None) -> None:
+        """End what is being done, of all folders or of some; it is put back."""
+        for hand in self._hands:
+            if folders is None or hand.folder in folders:
+                hand.cancellation.cancel()
 
-    def _take(self) -> tuple[Row, FolderSettings, Cancellation] | None:
+    @property
+    def silent(self) -> set[Path]:
+        """The folders in which a thread waits for a disk that does not answer."""
+        return {hand.folder for hand in self._hands if hand.answers.is_silent}
+
+    @property
+    def silent_in(self) -> float:
+        """Seconds until there may be another such folder."""
+        return min((left for hand in self._hands if (left := hand.answers.silent_in) > 0), default=math.inf)
+
+    @property
+    def asking(self) -> set[Path]:
+        """The folders in which a thread waits for a disk at this moment."""
+        return {hand.folder for hand in self._hands if hand.answers.silent_in < math.inf}
+
+    @property
+    def is_cutting(self) -> bool:
+        """Whether a photograph is being cut, disks aside."""
+        return any(hand.answers.silent_in == math.inf for hand in self._hands)
+
+    def hands_in(self, folders: Collection[Path]) -> int:
+        """Return how many threads are at work in some folders."""
+        return sum(hand.folder in folders for hand in self._hands)
+
+    @property
+    def _hands(self) -> list[_Hand]:
+        with self._lock:
+            return [*self._in_hand.values(), *self._putting_away.values()]
+
+    def _take(self) -> tuple[Row, FolderSettings, _Hand] | None:
         """Take the oldest due row of the folder whose turn it is."""
         with self._lock:
             now = self._clock()
             for settings in self._in_turn(self._free(self._holds, now)):
+                if settings.output in self._naming:
+                    continue
                 row = self._ledger.take(settings.input, now, time.time(), self._in_hand)
                 if row is not None:
                     self._last_folder = settings.input
-                    self._reserve_names(row, settings)
-                    self._in_hand[row.id] = cancellation = Cancellation()
-                    return row, settings, cancellation
+                    self._naming.add(settings.output)
+                    self._in_hand[row.id] = hand = _Hand(settings.input)
+                    return row, settings, hand
         return None
 
     def _reserve_names(self, row: Row, settings: FolderSettings) -> None:
-        """Have names given in the order in which photographs came, not in that in which they are done."""
+        """Have names given in the order in which photographs came, not in that in which they are done.
+
+        Until that is done, nobody takes another photograph that goes to this output.
+        """
         job = _Job(row, settings, descriptor=-1, made_ns=0)
-        for kind in kinds(settings):
-            with contextlib.suppress(_Skipped, FileError):  # met again, and told, when there is something to write
-                self._target(job, kind)
+        try:
+            for kind in kinds(settings):
+                with contextlib.suppress(_Skipped, FileError):  # met again, and told, when there is something to write
+                    self._target(job, kind)
+        finally:
+            with self._lock:
+                self._naming.discard(settings.output)
+            self._wake()
 
     def _free(self, holds: Mapping[Path, Hold], now: float) -> list[FolderSettings]:
         """Return the folders that nothing holds up."""
@@ -217,10 +275,10 @@ class Worker:
         start = inputs.index(self._last_folder) + 1 if self._last_folder in inputs else 0
         yield from (*folders[start:], *folders[:start])
 
-    def _do(self, row: Row, settings: FolderSettings, cancellation: Cancellation) -> None:
+    def _do(self, row: Row, settings: FolderSettings, hand: _Hand) -> None:
         """Do a row; whatever happens, it is recorded."""
         try:
-            self._cut(row, settings, cancellation)
+            self._cut(row, settings, hand)
             with self._lock:
                 self._holds.pop(row.folder, None)
         except InputChanged as error:
@@ -233,17 +291,21 @@ class Worker:
             self._crashed(row, settings, error)
         except AlphadropError as error:
             self._failed(row, settings, error)
+        except OSError as error:  # whatever a disk or server says that goes away in the midst of it
+            self._failed(row, settings, reading_failed(row.file, error))
         except Exception as error:
             _log.exception("%s: failed in a way that was not foreseen", printable(row.file))
             self._fail(row, settings, "internal", f"{type(error).__name__}: {error}")
 
-    def _cut(self, row: Row, settings: FolderSettings, cancellation: Cancellation) -> None:
-        if look_at(row.folder, row.path) is None and row.folder.is_dir():
+    def _cut(self, row: Row, settings: FolderSettings, hand: _Hand) -> None:
+        if look_at(row.folder, row.path) is None and os.path.isdir(row.folder):
             self._ledger.miss(row, time.time())
             _log.info("%s: gone before it was cut", printable(row.file))
             return
-        with os.fdopen(open_input(row.folder, row.path), "rb") as stream:
-            job = _Job(row, settings, stream.fileno(), time.time_ns())
+        answers, cancellation = hand.answers, hand.cancellation
+        with io.BufferedReader(AskedFile(open_input(row.folder, row.path), answers)) as stream:
+            answers.came()
+            job = _Job(row, settings, stream.fileno(), time.time_ns(), answers)
             job.refuse_if_changed()
             order = Order(
                 job.name,
@@ -253,11 +315,14 @@ class Worker:
                 {kind: to_xmp(job.mark(kind)) for kind in kinds(settings)},
             )
             try:
-                if row.suspect:
-                    _log.info("%s: was being cut when Alphadrop ended; it is tried in a process of its own", job.name)
-                    done = self._pipeline.cut_apart(stream.read(), order, cancellation)
-                else:
-                    done = self._pipeline.cut(stream, order, cancellation)
+                with answers.not_awaited():
+                    if row.suspect:
+                        _log.info(
+                            "%s: was being cut when Alphadrop ended; it is tried in a process of its own", job.name
+                        )
+                        done = self._pipeline.cut_apart(stream.read(), order, cancellation)
+                    else:
+                        done = self._pipeline.cut(stream, order, cancellation)
             except OSError as error:
                 raise reading_failed(row.file, error) from error
             except AlphadropError as error:
@@ -306,16 +371,20 @@ class Worker:
 
     def _write(self, job: _Job, kind: Kind, pieces: list[bytes]) -> Path:
         while True:
+            job.answers.came()
             target, replace = self._target(job, kind)
             self._make_parents(job, target)
 
             def record(status: os.stat_result, target: Path = target) -> None:
+                job.answers.came()
                 job.refuse_if_changed()
                 # Before the rename: a crash right after it must not leave an output that nobody knows as ours.
                 self._ledger.writing(target, Content(status.st_size, status.st_mtime_ns))
 
             try:
-                atomic.write(target, pieces, replace=replace, before_rename=record, modified_ns=job.made_ns)
+                atomic.write(
+                    target, job.answers.each(pieces), replace=replace, before_rename=record, modified_ns=job.made_ns
+                )
             except TargetExists:
                 continue  # somebody took the name since we looked
             self._ledger.wrote(target)
@@ -364,7 +433,7 @@ class Worker:
 
     def _make_parents(self, job: _Job, target: Path) -> None:
         output = job.settings.output
-        if not output.is_dir():
+        if not os.path.isdir(output):
             raise CannotWrite(f"{printable(output)}: the output folder is missing", "make it, or mount its disk")
         if disk_is_away(output, self._ledger):
             raise CannotWrite(f"{printable(output)}: its disk is not mounted", "mount it; it goes on by itself")
@@ -430,18 +499,21 @@ class Worker:
         self._ledger.fail(row, code, reason, now=time.time(), original_due=due)
 
     def _put_one_away(self) -> bool:
-        """Move or delete the photograph whose time it is; one thread does."""
-        if not self._putting_away.acquire(blocking=False):
-            return False
-        try:
+        """Move or delete the photograph whose time it is; one thread a folder does."""
+        with self._lock:
             now = self._clock()
-            folders = {settings.input: settings for settings in self._free(self._original_holds, now)}
+            free = self._free(self._original_holds, now)
+            folders = {each.input: each for each in free if each.input not in self._putting_away}
             row = self._ledger.take_original(folders, now)
             if row is None:
                 return False
+            self._putting_away[row.folder] = hand = _Hand(row.folder)
+        try:
             settings = folders[row.folder]
             try:
-                if not put_away(row, settings, self._ledger):
+                with hand.answers.awaited():
+                    settled = put_away(row, settings, self._ledger)
+                if not settled:
                     self._ledger.postpone_original(row, now + max(settings.settle, 1.0))
                 self._original_holds.pop(row.folder, None)
             except FileError as error:
@@ -449,7 +521,8 @@ class Worker:
                 self._ledger.postpone_original(row, hold.until)
             return True
         finally:
-            self._putting_away.release()
+            with self._lock:
+                del self._putting_away[row.folder]
 
 
 def _back_off(attempts: int) -> float:

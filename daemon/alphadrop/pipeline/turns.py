@@ -75,7 +75,8 @@ class PixelBudget:
     """How many pixels may be in flight: memory goes with them, not with the number of photographs.
 
     Whoever asked first is served first, so that a large photograph is not passed by small ones for ever. One that is
-    larger than the whole budget goes alone.
+    larger than the whole budget goes alone. What is cancelled gives its room back at once: it may be waiting for a disk
+    that never answers.
     """
 
     def __init__(self, pixels: int) -> None:
@@ -95,8 +96,16 @@ class PixelBudget:
         """Have room for a photograph.
 
         Raises:
-            Cancelled: while it waited.
+            Cancelled: while it waited, or before an error of what was done within.
         """
+
+        def give_back() -> None:
+            nonlocal pixels
+            with self._changed:
+                self._held -= pixels
+                pixels = 0
+                self._changed.notify_all()
+
         with self._changed:
             ticket = object()
             self._queue.append(ticket)
@@ -112,11 +121,10 @@ class PixelBudget:
                 self._queue.remove(ticket)
                 self._changed.notify_all()
         try:
-            yield
+            with cancellation.stopping_by(give_back):
+                yield
         finally:
-            with self._changed:
-                self._held -= pixels
-                self._changed.notify_all()
+            give_back()
 
     def _has_room(self, pixels: int) -> bool:
         return not self._held or self._held + pixels <= self.pixels

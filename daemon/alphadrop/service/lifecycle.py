@@ -80,8 +80,9 @@ def run(settings: Settings) -> None:
         in_order = _Process(settings, endpoint).live()
     finally:
         endpoint.close()
-    if not in_order:
-        # A thread that comes back from the network while the interpreter ends would abort the process.
+    if not in_order or any(not each.daemon for each in threading.enumerate() if each is not threading.main_thread()):
+        # A thread that comes back from the network while the interpreter ends would abort the process, and one that
+        # serves a request and waits for a disk would keep it.
         logging.shutdown()
         os._exit(0)
 
@@ -145,9 +146,7 @@ class _Process:
         server.should_exit = True
         serving.join(timeout=3)
         loading.join(timeout=max(0.0, deadline - time.monotonic()))
-        if not finished:
-            _log.warning("the file at work took too long; it is done again at the next start")
-        elif self._ledger is not None and not loading.is_alive():
+        if finished and self._ledger is not None and not loading.is_alive():
             self._ledger.close()
         _log.info("ended")
         return finished and not serving.is_alive() and not loading.is_alive()
