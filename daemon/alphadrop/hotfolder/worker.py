@@ -137,6 +137,8 @@ class Worker:
         """For what is known here; nobody holds it while a disk is asked, which may not answer."""
         self._putting_away: dict[Path, _Hand] = {}
         self._naming: set[Path] = set()
+        self._is_waited_for = False
+        """Somebody found nothing to do but what goes to where names are being given."""
         self._last_folder: Path | None = None
         self._holds: dict[Path, Hold] = {}
         self._original_holds: dict[Path, Hold] = {}
@@ -240,6 +242,7 @@ class Worker:
             now = self._clock()
             for settings in self._in_turn(self._free(self._holds, now)):
                 if settings.output in self._naming:
+                    self._is_waited_for = True
                     continue
                 row = self._ledger.take(settings.input, now, time.time(), self._in_hand)
                 if row is not None:
@@ -262,7 +265,9 @@ class Worker:
         finally:
             with self._lock:
                 self._naming.discard(settings.output)
-            self._wake()
+                wake, self._is_waited_for = self._is_waited_for, False
+            if wake:
+                self._wake()
 
     def _free(self, holds: Mapping[Path, Hold], now: float) -> list[FolderSettings]:
         """Return the folders that nothing holds up."""
