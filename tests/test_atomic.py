@@ -556,7 +556,7 @@ def test_source_that_cannot_be_read_is_said(places: tuple[Path, Path], monkeypat
             raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     pieces = atomic._pieces
-    monkeypatch.setattr(atomic, "_pieces", lambda _, path: pieces(Damaged(), path))  # type: ignore[arg-type]
+    monkeypatch.setattr(atomic, "_pieces", lambda _, *rest: pieces(Damaged(), *rest))  # type: ignore[arg-type]
     with pytest.raises(CannotRead, match="photo"):
         atomic.move(source, target)
     assert_nothing_moved(source, target)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import secrets
 import stat
 from collections.abc import Callable, Iterable, Iterator
@@ -24,8 +25,7 @@ from alphadrop.errors import CannotRead, InputChanged, printable, reading_failed
 
 __all__ = ["is_temporary", "make_folder", "move", "sweep", "sync_folder", "write", "write_text"]
 
-_PREFIX = ".alphadrop-"
-_SUFFIX = ".part"
+_TEMPORARY = re.compile(r"\.alphadrop-[0-9a-f]{16}\.part")
 _NO_HARD_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 _NO_LINK = getattr(os, "O_NOFOLLOW", 0)
 _BINARY = getattr(os, "O_BINARY", 0)
@@ -75,7 +75,7 @@ def write_text(target: Path, text: str, *, replace: bool = True, mode: int = 0o6
     write(target, [text.encode("utf-8")], replace=replace, mode=mode)
 
 
-def move(source: Path, target: Path) -> None:
+def move(source: Path, target: Path, copied: Callable[[], object] = lambda: None) -> None:
     """Give a file another name, at every moment of which it has at least one of the two.
 
     Across file systems it is copied, with its times and permission bits where the other one can hold them, and the
@@ -84,6 +84,7 @@ def move(source: Path, target: Path) -> None:
     Args:
         source: a regular file; a symbolic link is neither followed nor moved.
         target: a name that nothing has yet; its folder must exist.
+        copied: called after each piece, where it has to be copied.
 
     Raises:
         CannotRead: the source is gone, a link, no regular file, or unreadable.
@@ -102,7 +103,7 @@ def move(source: Path, target: Path) -> None:
         except OSError as error:
             if error.errno != errno.EXDEV:
                 raise
-            _move_across(source, target)
+            _move_across(source, target, copied)
     except OSError as error:
         raise writing_failed(target, error) from error
 
@@ -121,7 +122,7 @@ def make_folder(folder: Path) -> None:
 
 def is_temporary(name: str) -> bool:
     """Return whether a file name is that of a temporary of ours."""
-    return name.startswith(_PREFIX) and name.endswith(_SUFFIX)
+    return _TEMPORARY.fullmatch(name) is not None
 
 
 def sweep(folder: Path) -> int:
@@ -180,7 +181,7 @@ def _write(
     before_rename: Callable[[os.stat_result], None] | None = None,
 ) -> os.stat_result:
     """Do what `write` says; `before_sync` gets the whole new file, as a descriptor where a system can take one."""
-    temporary = target.with_name(f"{_PREFIX}{secrets.token_hex(8)}{_SUFFIX}")
+    temporary = target.with_name(f".alphadrop-{secrets.token_hex(8)}.part")
     try:
         descriptor = os.open(temporary, _NEW_FILE, mode)
         try:
@@ -244,22 +245,22 @@ def _move_within(source: Path, target: Path) -> None:
     sync_folder(source.parent)
 
 
-def _move_across(source: Path, target: Path) -> None:
+def _move_across(source: Path, target: Path, copied: Callable[[], object]) -> None:
     """Do what `move` says from one file system to another; raise OSError where the source's folder cannot be synced."""
-    read, copied = _copy(source, target)
+    read, copy = _copy(source, target, copied)
     try:
         _refuse_if_changed(source, read)
         _remove(source)
     except BaseException:
         with contextlib.suppress(OSError):
             # An interrupt may come when the source is gone: the copy is all there is then.
-            if os.path.lexists(source) and _is_as_it_was(os.lstat(target), copied):
+            if os.path.lexists(source) and _is_as_it_was(os.lstat(target), copy):
                 os.unlink(target)
         raise
     sync_folder(source.parent)
 
 
-def _copy(source: Path, target: Path) -> tuple[os.stat_result, os.stat_result]:
+def _copy(source: Path, target: Path, copied: Callable[[], object]) -> tuple[os.stat_result, os.stat_result]:
     """Copy a file to a name that nothing has; return what the source was like before, and what the copy is like."""
     try:
         stream = os.fdopen(os.open(source, _OLD_FILE), "rb")
@@ -275,13 +276,14 @@ def _copy(source: Path, target: Path) -> tuple[os.stat_result, os.stat_result]:
                 os.chmod(place, mode)
             _set_times(place, read.st_atime_ns, read.st_mtime_ns)
 
-        return read, _write(target, _pieces(stream, source), replace=False, mode=mode, before_sync=keep)
+        return read, _write(target, _pieces(stream, source, copied), replace=False, mode=mode, before_sync=keep)
 
 
-def _pieces(stream: BinaryIO, source: Path) -> Iterator[bytes]:
+def _pieces(stream: BinaryIO, source: Path, copied: Callable[[], object]) -> Iterator[bytes]:
     try:
         while piece := stream.read(_PIECE):
             yield piece
+            copied()
     except OSError as error:
         raise reading_failed(source, error) from error
 

@@ -154,7 +154,8 @@ os.fdopen = half
 _WRITTEN = """
 fsync = os.fsync
 def resting(descriptor):
-    if within(os.readlink(f"/proc/self/fd/{descriptor}")):
+    file = os.readlink(f"/proc/self/fd/{descriptor}")
+    if within(file) and file.endswith(".part"):
         rest()
     fsync(descriptor)
 os.fsync = resting

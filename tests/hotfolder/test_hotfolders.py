@@ -167,7 +167,7 @@ def test_what_a_crash_left_unfinished_is_done_again_and_its_temporaries_go(
     assert row is not None
     (ground.output / "sub").mkdir()
     ground.ledger.claim(ground.output / "sub" / "a.png", row.id, "cutout")
-    stale = [ground.output / ".alphadrop-00aa.part", ground.output / "sub" / ".alphadrop-11bb.part"]
+    stale = [ground.output / f".alphadrop-{'0a' * 8}.part", ground.output / "sub" / f".alphadrop-{'1b' * 8}.part"]
     kept = [ground.output / ".hidden.part", ground.output / "alphadrop-1.part"]
     for file in (*stale, *kept):
         file.write_bytes(b"half")

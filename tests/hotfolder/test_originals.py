@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
 from alphadrop import atomic
 from alphadrop.errors import DiskFull, JobRefused, TargetExists
-from alphadrop.hotfolder.originals import bring_back
+from alphadrop.hotfolder import originals as originals_module
+from alphadrop.hotfolder.answers import Answers
+from alphadrop.hotfolder.hotfolders import HotFolders
+from alphadrop.hotfolder.originals import bring_back, put_away, settle_interrupted
 from daemon_process import wait_for
 from fake_segmenter import BLUE, GREEN, RED, Ground, middle, photograph, started
 
@@ -230,10 +235,10 @@ def no_room(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have no file moved to another folder."""
     move = atomic.move
 
-    def refuse(source: Path, target: Path) -> None:
+    def refuse(source: Path, target: Path, *further: Callable[[], object]) -> None:
         if source.parent != target.parent:
             raise DiskFull("no space left")
-        move(source, target)
+        move(source, target, *further)
 
     monkeypatch.setattr(atomic, "move", refuse)
 
@@ -302,7 +307,7 @@ def test_one_that_cannot_be_moved_has_its_name_back(moving: Ground, finished: Pa
 def test_another_photograph_in_the_place_of_one_that_cannot_be_moved_loses_neither(
     moving: Ground, finished: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fill(source: Path, target: Path) -> None:
+    def fill(source: Path, target: Path, *_: Callable[[], object]) -> None:
         monkeypatch.undo()
         photograph(moving.input / "a.jpg", GREEN, size=(60, 60))
         moving.note("a.jpg")
@@ -440,6 +445,130 @@ def test_one_whose_time_of_change_was_rounded_there_is_not_cut_again_when_it_is_
         wait_for((finished / "b.jpg").exists, "another to be done after it")
     assert in_folder(moving.input) == ["a.jpg"]
     assert moving.fake.runs == 2
+
+
+@pytest.mark.parametrize("originals", ["move", "delete"])
+@pytest.mark.parametrize("trouble", ["cannot be seen", "its disk is away"])
+def test_one_that_cannot_be_seen_is_not_taken_for_gone(
+    moving: Ground, finished: Path, trouble: str, originals: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moving.change(originals=originals, settle=1.0)
+    path = moving.drop("a.jpg", RED)
+    moving.note("a.jpg")
+    assert moving.worker.work()
+    moving.clock.now += 1
+    with monkeypatch.context() as patches:
+        if trouble == "cannot be seen":
+
+            def refuse(file: Path, *_: object, **__: object) -> NoReturn:
+                raise OSError(errno.EMFILE, "too many open files", str(file))
+
+            patches.setattr(os, "lstat", refuse)
+            patches.setattr(os, "open", refuse)
+        else:
+            path.rename(moving.root / "on the disk")
+            patches.setattr(originals_module, "disk_is_away", lambda folder, _: folder == moving.input)
+        moving.worker.work()
+    assert moving.row("a.jpg").original == "due"
+    if trouble == "its disk is away":
+        (moving.root / "on the disk").rename(path)
+    moving.clock.now += 300
+    moving.work()
+    assert moving.row("a.jpg").original == ("moved" if originals == "move" else "deleted")
+    assert not path.exists()
+    assert len(in_folder(finished)) == (originals == "move")
+
+
+def test_one_on_its_way_is_left_to_whoever_moves_it(
+    moving: Ground, finished: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    move = atomic.move
+
+    def look_meanwhile(source: Path, target: Path, *further: Callable[[], object]) -> None:
+        monkeypatch.undo()
+        settle_interrupted(moving.settings, moving.ledger, Answers())
+        assert moving.worker.next_due() is None, "what is being done is not due"
+        move(source, target, *further)
+
+    monkeypatch.setattr(atomic, "move", look_meanwhile)
+    moving.cut("a.jpg", RED)
+    assert in_folder(moving.input) == []
+    assert in_folder(finished) == ["a.jpg"]
+
+
+def test_one_that_is_to_be_cut_again_is_not_taken_away_any_more(moving: Ground, finished: Path) -> None:
+    moving.change(settle=1.0)
+    path = moving.drop("a.jpg", RED)
+    moving.note("a.jpg")
+    assert moving.worker.work()
+    row = moving.ledger.take_original([moving.input], moving.clock.now + 1)
+    assert row is not None
+    moving.ledger.retry(row)
+    assert put_away(row, moving.settings, moving.ledger)
+    assert path.exists()
+    assert (moving.row("a.jpg").state, moving.row("a.jpg").original) == ("pending", "")
+
+
+def test_two_who_want_it_back_get_it_once(moving: Ground, finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    moving.cut("a.jpg", RED)
+    folders = HotFolders([moving.settings], moving.pipeline, moving.ledger)
+    move = atomic.move
+
+    def meanwhile(source: Path, target: Path) -> None:
+        with pytest.raises(JobRefused, match="at this moment"):
+            folders.undo(1)
+        move(source, target)
+
+    monkeypatch.setattr(atomic, "move", meanwhile)
+    assert folders.undo(1).original == ""
+    with pytest.raises(JobRefused, match="was not moved away"):
+        folders.undo(1)
+    assert in_folder(moving.input) == ["a.jpg"]
+
+
+def test_one_that_is_back_and_changed_is_the_same_photograph(moving: Ground, finished: Path) -> None:
+    moving.cut("a.jpg", RED)
+    moving.ledger.gone(moving.input, moving.row("a.jpg").path, 1.0)
+    bring_back(moving.row("a.jpg"), moving.ledger)
+    moving.change(originals="keep")
+    photograph(moving.input / "a.jpg", GREEN, size=(60, 60))
+    moving.note("a.jpg")
+    moving.work()
+    assert moving.outputs() == {"a.png": GREEN}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has leases")
+def test_one_that_somebody_writes_to_under_its_hidden_name_stays(
+    deleting: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed_after("rename", deleting, monkeypatch)
+    with pytest.raises(_Killed):
+        deleting.cut("a.jpg", RED)
+    (aside,) = deleting.input.glob(".alphadrop-aside-*")
+    deleting.restart()
+    deleting.ledger.recover()
+    with aside.open("ab"):
+        deleting.worker.work()
+        assert in_folder(deleting.input) == ["a.jpg"]
+        assert deleting.row("a.jpg").original == "due"
+    deleting.clock.now += 10
+    deleting.work()
+    assert in_folder(deleting.input) == []
+
+
+def test_one_whose_hidden_name_looks_like_a_temporary_is_not_swept(
+    moving: Ground, finished: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moving.change(include=("*",))
+    photograph(moving.root / "a.png", RED).rename(moving.input / "a.part")
+    moving.note("a.part")
+    killed_after("rename", moving, monkeypatch)
+    with pytest.raises(_Killed):
+        moving.work()
+    moving.restart()
+    with started(moving):
+        wait_for(lambda: in_folder(finished), "it to be moved")
+    assert in_folder(finished) == ["a.part"]
 
 
 def test_lines_that_are_not_ours_are_neither_written_over_nor_removed(moving: Ground, finished: Path) -> None:

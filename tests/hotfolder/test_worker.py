@@ -8,7 +8,7 @@ import os
 import stat as stat_module
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path, PurePath
 from typing import Any, NoReturn
@@ -25,6 +25,7 @@ from alphadrop.hotfolder.originals import put_away
 from alphadrop.hotfolder.scan import look_at
 from alphadrop.hotfolder.settings import FolderSettings
 from alphadrop.hotfolder.worker import Worker
+from alphadrop.pipeline.order import Finished
 from daemon_process import PATIENCE
 from fake_segmenter import BLUE, GREEN, RED, Ground, photograph
 
@@ -51,6 +52,23 @@ def test_a_photograph_becomes_a_cut_out_of_the_same_pixels(ground: Ground) -> No
     row = ground.row("a.png")
     assert (row.state, row.outcome, row.attempts) == ("done", "done", 1)
     assert (ground.input / "a.png").exists()
+
+
+def test_what_a_ledger_begun_anew_knows_nothing_of_is_not_written(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cut = ground.pipeline.cut
+
+    def cut_and_forget(*given: Any) -> Finished:
+        finished = cut(*given)
+        ground.ledger._db.execute("UPDATE files SET path = 'another.jpg'")
+        return finished
+
+    ground.drop("a.jpg")
+    ground.note("a.jpg")
+    monkeypatch.setattr(ground.pipeline, "cut", cut_and_forget)
+    assert ground.worker.work()
+    assert ground.outputs() == {}
 
 
 def test_nothing_due_is_no_work(ground: Ground) -> None:
@@ -818,11 +836,11 @@ def test_an_original_that_cannot_be_put_away_for_want_of_an_answer_keeps_no_othe
     worker, other = both
     asked, back = threading.Event(), threading.Event()
 
-    def ask(row: Row, settings: FolderSettings, ledger: Ledger) -> bool:
+    def ask(row: Row, settings: FolderSettings, ledger: Ledger, copied: Callable[[], object]) -> bool:
         if row.folder == ground.input:
             asked.set()
             assert back.wait(PATIENCE)
-        return put_away(row, settings, ledger)
+        return put_away(row, settings, ledger, copied)
 
     monkeypatch.setattr(worker_module, "put_away", ask)
     for each in (ground, other):

@@ -115,10 +115,11 @@ def _folders(settings: Settings) -> Iterator[_Finding]:
     for folder in settings.folders:
         takes_away = folder.originals != "keep" or folder.failed is not None
         need = os.R_OK | (os.W_OK if takes_away else 0)
-        looks = {folder.input: functools.partial(_folder, folder.input, need)}
-        looks |= {path: functools.partial(_folder_to_write, path) for path in folder.set_apart}
-        found = ask(looks)
-        yield from (found.get(path) or _silent(path) for path in looks)
+        found = ask(functools.partial(_folder, need=need), [folder.input])
+        yield found.get(folder.input) or _silent(folder.input)
+        apart = dict.fromkeys(folder.set_apart)
+        found = ask(_folder_to_write, apart)
+        yield from (found.get(path) or _silent(path) for path in apart)
 
 
 def _silent(path: Path) -> _Finding:

@@ -6,7 +6,6 @@ by the paths that are written.
 
 from __future__ import annotations
 
-import functools
 import graphlib
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -150,5 +149,5 @@ def _cycles(sources: _Sources) -> Iterator[tuple[list[int], list[str]]]:
 def _real_paths(folders: Iterable[Path]) -> dict[Path, Path]:
     """Return where folders really are; those whose disk does not answer, as they are written."""
     written = {folder: os.path.abspath(folder) for folder in folders}
-    found = written | ask({folder: functools.partial(os.path.realpath, folder) for folder in written})
+    found = written | ask(os.path.realpath, written)
     return {folder: Path(os.path.normcase(path)) for folder, path in found.items()}

@@ -5,7 +5,6 @@ A key is known when it stands in a table here. Defaults are those of the datacla
 
 from __future__ import annotations
 
-import functools
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
@@ -292,13 +291,12 @@ def _look(part: Section, cut: CutOptions, reading: Reading) -> None:
     keys = ("input", "output", "finished", "failed")
     places: dict[str, Path] = {key: place for key in keys if (place := part.values.get(key)) is not None}
     background = None if cut.background is None or isinstance(cut.background, tuple) else cut.background
-    looks = {key: functools.partial(_why_no_folder, place) for key, place in places.items()}
+    found = ask(_why_no_folder, places.values())
     if background is not None:
         places["background"] = background
-        looks["background"] = functools.partial(_why_no_picture, background)
-    found = ask(looks)
+        found |= ask(_why_no_picture, [background])
     for key, place in places.items():
-        if why := found.get(key, "its disk or server does not answer"):
+        if why := found.get(place, "its disk or server does not answer"):
             reading.warn(part.line_of(key), f"{printable(place)}: {why}")
 
 

@@ -7,7 +7,7 @@ import io
 import math
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Answers", "AskedFile", "ask"]
 
-K = TypeVar("K")
+P = TypeVar("P")
 T = TypeVar("T")
 _PATIENCE = 60.0
 """Seconds that one answer may take: a disk may have to spin up, or to list a very large folder."""
@@ -24,22 +24,34 @@ _SOON = 5.0
 _PIECE = 1 << 20
 
 
-def ask(questions: Mapping[K, Callable[[], T]]) -> dict[K, T]:
-    """Ask disks for several things at once; return the answers that come soon.
+_waiting: dict[tuple[object, object], threading.Thread] = {}
+"""Those who were left behind, by what they asked and of which place."""
 
-    Those who wait for the others are left behind.
+
+def ask(question: Callable[[P], T], places: Iterable[P]) -> dict[P, T]:
+    """Ask for several places at once; return the answers that come soon.
+
+    Those who wait for the others are left behind; until they come back, nobody asks the same again.
     """
-    found: dict[K, T] = {}
+    found: dict[P, T] = {}
 
-    def wait_for(key: K) -> None:
-        found[key] = questions[key]()
+    def wait_for(place: P) -> None:
+        found[place] = question(place)
 
-    threads = [threading.Thread(target=wait_for, args=(key,), daemon=True) for key in questions]
-    for thread in threads:
+    for key in [key for key, thread in list(_waiting.items()) if not thread.is_alive()]:
+        _waiting.pop(key, None)
+    threads = {
+        (question, place): threading.Thread(target=wait_for, args=(place,), daemon=True)
+        for place in places
+        if (question, place) not in _waiting
+    }
+    for thread in threads.values():
         thread.start()
     deadline = time.monotonic() + _SOON
-    for thread in threads:
+    for key, thread in threads.items():
         thread.join(max(0.0, deadline - time.monotonic()))
+        if thread.is_alive():
+            _waiting[key] = thread
     return found.copy()
 
 

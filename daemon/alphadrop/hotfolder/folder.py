@@ -129,7 +129,8 @@ class HotFolder:
 
     def close(self) -> None:
         """Give the watch back."""
-        self._disarm()
+        with self.answers.awaited():
+            self._disarm()
 
     def _look(self, now: float) -> int:
         hints = self._watch.take() if self._watch is not None else Hints()
@@ -309,6 +310,8 @@ class HotFolder:
             return FolderHealth("no permission", _NO_PERMISSION)
         if isinstance(cause, OSError) and cause.errno in (errno.EMFILE, errno.ENFILE):
             return _TOO_MANY_OPEN
+        if isinstance(cause, OSError) and cause.errno in (errno.EIO, errno.ESTALE, errno.ENOTCONN):
+            return FolderHealth("cannot read", f"its disk or server fails ({cause.strerror}): see that it is sound")
         return _MISSING
 
     def _say(self, health: FolderHealth) -> None:
@@ -335,7 +338,7 @@ _TOO_MANY_OPEN = FolderHealth(
 )
 _EVENT_ADVICE = {
     errno.ENOSPC: "raise fs.inotify.max_user_watches",
-    errno.EMFILE: "raise fs.inotify.max_user_instances",
+    errno.EMFILE: "raise fs.inotify.max_user_instances, or the limit of open files (ulimit -n)",
 }
 _NO_EVENTS = "the folder is looked through every few seconds instead"
 

@@ -125,6 +125,9 @@ class HotFolders:
         self._pause: Pause | None = None
         self._trouble: LedgerError | None = None
         self._next_purge = 0.0
+        self._returning: set[int] = set()
+        """Numbers of the rows whose original somebody brings back."""
+        self._returning_lock = threading.Lock()
         self._minding = threading.Thread(target=self._mind, name="minding", daemon=True)
         # One reads or writes while another is with the network; more would only wait for it.
         self._hands = min(4, usable_cpus() + 1)
@@ -225,7 +228,7 @@ class HotFolders:
         if row.state == "working":
             raise JobRefused(f"{printable(row.file)}: is being cut at this moment", "wait for it")
         if row.original == "moved":
-            bring_back(row, self._ledger)
+            self._bring_back(number)
         if not os.path.exists(row.file):
             raise JobRefused(f"{printable(row.file)}: is no longer there", "drop the photograph again")
         self._ledger.retry(row)
@@ -256,9 +259,7 @@ class HotFolders:
             if not moved:
                 raise JobRefused("no original was moved away", "there is nothing to undo")
             number = moved[0].id
-        row = self._ledger.row(number)
-        self._refuse_if_silent(row)
-        bring_back(row, self._ledger)
+        self._bring_back(number)
         return self._ledger.row(number)
 
     def undo_all(self) -> tuple[int, list[AlphadropError]]:
@@ -266,15 +267,25 @@ class HotFolders:
         done, refused = 0, []
         for number in self._ledger.numbers(original="moved"):
             try:
-                row = self._ledger.row(number)
-                self._refuse_if_silent(row)
-                bring_back(row, self._ledger)
+                self._bring_back(number)
                 done += 1
             except LedgerError:
                 raise
             except AlphadropError as error:
                 refused.append(error)
         return done, refused
+
+    def _bring_back(self, number: int) -> None:
+        self._refuse_if_silent(self._ledger.row(number))
+        with self._returning_lock:
+            if number in self._returning:
+                raise JobRefused(f"{number}: is being brought back at this moment", "wait for it")
+            self._returning.add(number)
+        try:
+            bring_back(self._ledger.row(number), self._ledger)
+        finally:
+            with self._returning_lock:
+                self._returning.discard(number)
 
     def _refuse_if_silent(self, row: Row) -> None:
         if any(lookout.is_silent and lookout.settings.input == row.folder for lookout in self._lookouts):
@@ -360,9 +371,11 @@ class HotFolders:
             lookout.over.wait(_LEAST_WAIT)
             lookout.now.wait(min(_MOST_WAIT, max(_LEAST_WAIT, wait)))
             lookout.now.clear()
-        lookout.folder.close()
-        lookout.has_ended = True
-        self._mind_now.set()
+        try:
+            lookout.folder.close()
+        finally:
+            lookout.has_ended = True
+            self._mind_now.set()
 
     def _look_at(self, folder: HotFolder) -> float:
         """Look at one folder; return in how many seconds to look again."""

@@ -99,6 +99,7 @@ class Ledger:
         """
         self._lock = threading.RLock()
         self._file = file
+        self._interrupted: set[int] = set()
         self.notes: tuple[str, ...] = ()
         """What had to be done to open it, in words."""
         try:
@@ -155,6 +156,8 @@ class Ledger:
         Times to wait are of the last process's clock, and begin anew.
         """
         with self._changing():
+            rows = self._db.execute("SELECT id FROM files WHERE original IN ('going', 'returning')").fetchall()
+            self._interrupted = {number for (number,) in rows}
             self._db.execute("UPDATE files SET not_before = 0 WHERE not_before > 0")
             return self._rows("UPDATE files SET state = 'pending', suspect = 1 WHERE state = 'working' RETURNING *")
 
@@ -283,9 +286,14 @@ class Ledger:
         )
         return rows[0] if rows else None
 
-    def next_due(self, folders: Iterable[Path]) -> float | None:
-        """Return when work in one of the folders is due first, by the clock of `postpone`; None for never."""
-        return self._first(folders, "state = 'pending'")
+    def next_due(self, folders: Iterable[Path], in_hand: Collection[int] = ()) -> float | None:
+        """Return when work in one of the folders is due first, by the clock of `postpone`; None for never.
+
+        Args:
+            folders: whose rows.
+            in_hand: numbers of rows that `take` would not give.
+        """
+        return self._first(folders, f"state = 'pending' AND id NOT IN ({_marks(in_hand)})", in_hand)
 
     def next_original_due(self, folders: Iterable[Path]) -> float | None:
         """Return when a photograph in one of the folders is to be moved or deleted first; as `next_due`."""
@@ -401,12 +409,26 @@ class Ledger:
         return rows[0] if rows else None
 
     def postpone_original(self, row: Row, until: float) -> None:
-        """Look at a row's photograph later, which is in its place."""
-        self._change(f"UPDATE files SET original = 'due', not_before = ? WHERE id = ? AND {_TO_GO}", (until, row.id))
+        """Look at a row's photograph later."""
+        self._change(f"UPDATE files SET not_before = ? WHERE id = ? AND {_TO_GO}", (until, row.id))
 
-    def let_original_go(self, row: Row) -> None:
-        """Record that a row's photograph gives up its name: another one under it is another photograph."""
-        self._change("UPDATE files SET original = 'going' WHERE id = ? AND original = 'due'", (row.id,))
+    def let_original_go(self, row: Row) -> bool:
+        """Record that a row's photograph gives up its name: another one under it is another photograph.
+
+        Returns:
+            Whether it is still to go; the row may have been made work again.
+        """
+        content = row.content.size, _stored(row.content.mtime_ns)
+        return bool(
+            self._change(
+                f"UPDATE files SET original = 'going' WHERE id = ? AND {_TO_GO} AND (size, mtime_ns) = (?, ?)",
+                (row.id, *content),
+            )
+        )
+
+    def keep_original(self, row: Row) -> None:
+        """Record that a row's photograph has its name again."""
+        self._change("UPDATE files SET original = 'due' WHERE id = ? AND original = 'going'", (row.id,))
 
     def aim_original(self, row: Row, at: Path) -> None:
         """Record where a photograph is about to be moved to."""
@@ -415,16 +437,24 @@ class Ledger:
     def expect_original(self, row: Row, content: Content) -> None:
         """Record that a photograph is about to be moved back, and what it is like: it was not dropped again."""
         self._change(
-            "UPDATE files SET original = 'returning', size = ?, mtime_ns = ? WHERE id = ? "
+            "UPDATE files SET original = 'returning', size = ?, mtime_ns = ?, gone_since = NULL WHERE id = ? "
             "AND original IN ('moved', 'returning')",
             (content.size, _stored(content.mtime_ns), row.id),
         )
 
-    def on_their_way(self, folder: Path) -> list[Row]:
-        """Return the rows of a folder whose photograph is on its way out of it or back."""
-        return self._rows(
-            "SELECT * FROM files WHERE folder = ? AND original IN ('going', 'returning')", (os.fsencode(folder),)
-        )
+    def interrupted(self, folder: Path) -> list[Row]:
+        """Return the rows of a folder whose photograph was on its way out or back when the last process ended; once."""
+        with self._using():
+            on_their_way = self._rows(
+                "SELECT * FROM files WHERE folder = ? AND original IN ('going', 'returning')", (os.fsencode(folder),)
+            )
+            found = [row for row in on_their_way if row.id in self._interrupted]
+            self._interrupted -= {row.id for row in found}
+        return found
+
+    def to_go(self) -> list[Row]:
+        """Return every row whose photograph is to be moved or deleted, or on its way."""
+        return self._rows(f"SELECT * FROM files WHERE {_TO_GO}")
 
     def settle_original(self, row: Row, original: Original, at: Path | None = None) -> None:
         """Record what became of a photograph; where it was moved to."""
@@ -456,6 +486,11 @@ class Ledger:
         if not rows:
             raise NoSuchJob(f"{number}: no file has this number", "see the numbers with: alphadrop jobs")
         return rows[0]
+
+    def has(self, row: Row) -> bool:
+        """Return whether a row is still that of its file: in a ledger begun anew its number may be another's."""
+        found = self._fetch("SELECT folder, path FROM files WHERE id = ?", (row.id,))
+        return found == [(os.fsencode(row.folder), os.fsencode(row.path))]
 
     def numbers(self, *, state: State | None = None, original: Original | None = None) -> list[int]:
         """Return the numbers of all rows in a state, however many, those that changed last first."""
@@ -703,9 +738,10 @@ class Ledger:
         with self._using():
             return self._db.execute(statement, values).fetchall()
 
-    def _first(self, folders: Iterable[Path], which: str) -> float | None:
+    def _first(self, folders: Iterable[Path], which: str, values: Collection[object] = ()) -> float | None:
         keys = _keys(folders)
-        ((due,),) = self._fetch(f"SELECT min(not_before) FROM files WHERE {which} AND folder IN ({_marks(keys)})", keys)
+        statement = f"SELECT min(not_before) FROM files WHERE {which} AND folder IN ({_marks(keys)})"
+        ((due,),) = self._fetch(statement, (*values, *keys))
         return None if due is None else float(due)
 
     def _rows(self, statement: str, values: tuple[object, ...] = ()) -> list[Row]:

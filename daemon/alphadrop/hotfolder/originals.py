@@ -7,16 +7,19 @@ photograph is in its old place or in its new one, at every moment.
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path, PurePath
 from typing import Literal
 
 from alphadrop import atomic
 from alphadrop.errors import (
     AlphadropError,
+    CannotRead,
     CannotWrite,
     FileError,
     JobRefused,
@@ -39,14 +42,22 @@ _log = logging.getLogger(__name__)
 _NUMBERS = 10_000
 _ASIDE = re.compile(r"\.alphadrop-aside--?\d+-(.+)", re.DOTALL)
 _LONGEST_REASON = 65_536
+_ANOTHER_THING = {errno.ELOOP, errno.ENOTDIR, errno.ENOENT, errno.ENXIO}
+"""What opening says of a link, a pipe, or nothing at all where a photograph was."""
 _NO_WAITING = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0)
 
 
-def put_away(row: Row, settings: FolderSettings, ledger: Ledger) -> bool:
+def put_away(row: Row, settings: FolderSettings, ledger: Ledger, copied: Callable[[], object] = lambda: None) -> bool:
     """Move or delete a photograph as the settings say; return whether that is settled.
 
     False says that somebody has it open for writing. First it gets a hidden name beside its own: whoever opens or
     replaces it from then on makes a new file, and whoever did so before is found out, and it gets its name back.
+
+    Args:
+        row: the photograph's.
+        settings: of its folder.
+        ledger: that is told what becomes of it.
+        copied: called after each piece, where it has to be copied to another disk.
 
     Raises:
         FileError: it cannot be moved or deleted now, and has its name back.
@@ -55,17 +66,24 @@ def put_away(row: Row, settings: FolderSettings, ledger: Ledger) -> bool:
     destination = settings.failed if row.state == "failed" else settings.finished
     deleting = row.state == "done" and settings.originals == "delete"
     aside = _aside(row)
-    if os.path.lexists(aside) and not _is_as_noted(row, aside):
+    is_aside = os.path.lexists(aside)  # as a crash left it
+    if is_aside and not _is_as_noted(row, aside):
         _give_back(aside, row.file)
+        is_aside = False
     if not deleting and (destination is None or (row.state == "done" and settings.originals != "move")):
-        if os.path.lexists(aside):  # a crash left it there
+        if is_aside:
             _give_back(aside, row.file)
         ledger.settle_original(row, "")  # the settings have changed since
         return True
-    if not os.path.lexists(aside):
-        if look_at(row.folder, row.path) is None and os.path.isdir(row.folder):
-            _settle_gone(row, ledger, deleting=deleting)
-            return True
+    if is_aside:
+        if not ledger.let_original_go(row) or _is_written_to(aside):
+            _give_name_back(row, aside, ledger)
+            return False
+    elif _is_gone(row.file):
+        _refuse_unless_there(row.folder, ledger)
+        _settle_gone(row, ledger, deleting=deleting)
+        return True
+    else:
         if destination is not None and not deleting:
             _refuse_unless_there(destination, ledger)
         taken = _take_aside(row, aside, ledger)
@@ -81,10 +99,10 @@ def put_away(row: Row, settings: FolderSettings, ledger: Ledger) -> bool:
             _log.info("%s: the original was deleted", printable(row.file))
         elif destination is not None:
             _refuse_unless_there(destination, ledger)
-            _move(row, aside, destination, ledger)
+            _move(row, aside, destination, ledger, copied)
     except AlphadropError:
         with contextlib.suppress(FileError):  # it may be gone already, and only not recorded
-            _give_back(aside, row.file)
+            _give_name_back(row, aside, ledger)
         raise
     return True
 
@@ -101,27 +119,30 @@ def settle_interrupted(settings: FolderSettings, ledger: Ledger, answers: Answer
         CannotRead: the folder cannot be listed.
         LedgerError: nothing can be recorded.
     """
-    going: dict[Path, Row] = {}
-    for row in ledger.on_their_way(settings.input):
+    stranded: dict[Path, Row] = {}
+    for row in ledger.interrupted(settings.input):
         if row.original == "going":
-            going[_aside(row)] = row
+            stranded[_aside(row)] = row
         else:
-            ledger.settle_original(row, "" if _is_as_noted(row, row.file) else "moved", row.original_at)
+            is_back = not _is_gone(row.file) and _is_as_noted(row, row.file)
+            ledger.settle_original(row, "" if is_back else "moved", row.original_at)
     for path, _ in answers.each(walk(settings.input, recursive=settings.recursive)):
         if atomic.is_temporary(path.name):
             atomic.sweep((settings.input / path).parent)
         elif name := _ASIDE.fullmatch(path.name):
             aside = settings.input / path
             try:
-                _settle_aside(aside, aside.with_name(name[1]), going.get(aside), settings, ledger)
+                _settle_aside(aside, aside.with_name(name[1]), stranded.get(aside), settings, ledger)
             except FileError as error:
-                _log.warning("%s: is a photograph on its way, and stays: %s", printable(aside), error)
+                _log.warning("%s: an original on its way cannot go on now: %s", printable(aside), error)
 
 
 def _settle_aside(aside: Path, file: Path, row: Row | None, settings: FolderSettings, ledger: Ledger) -> None:
     """Give a photograph its name back where nobody knows whither it was to go; else only where its name is taken."""
     if row is None:
-        _give_back(aside, file)
+        # Asked only now: whoever is putting one away has recorded it before it got this name.
+        if not any(_aside(each) == aside for each in ledger.to_go()):
+            _give_back(aside, file)
     elif os.path.lexists(row.file):  # by another photograph, before which it must be out of the way
         put_away(row, settings, ledger)
 
@@ -135,16 +156,23 @@ def _refuse_unless_there(destination: Path, ledger: Ledger) -> None:
 
 def _take_aside(row: Row, aside: Path, ledger: Ledger) -> Literal["taken", "in use", "changed"]:
     """Give a photograph its hidden name, if it is still what was read and nobody writes to it."""
-    descriptor = open_input(row.folder, row.path)
+    try:
+        descriptor = open_input(row.folder, row.path)
+    except CannotRead as error:
+        if isinstance(error.__cause__, OSError) and error.__cause__.errno not in _ANOTHER_THING:
+            raise
+        return "changed"
     try:
         if has_writer(descriptor):
             return "in use"
         if not _is_unchanged(row, descriptor) or not is_at(row.folder, row.path, descriptor):
             return "changed"
-        ledger.let_original_go(row)
+        if not ledger.let_original_go(row):
+            return "changed"
         try:
             os.rename(row.file, aside)
         except OSError as error:
+            ledger.keep_original(row)
             raise writing_failed(row.file, error) from error
         found: Literal["taken", "in use", "changed"] = "changed"
         with contextlib.suppress(OSError):
@@ -152,7 +180,7 @@ def _take_aside(row: Row, aside: Path, ledger: Ledger) -> Literal["taken", "in u
             if moved and _is_unchanged(row, descriptor):
                 found = "in use" if has_writer(descriptor) else "taken"
         if found != "taken":
-            _give_back(aside, row.file)
+            _give_name_back(row, aside, ledger)
         return found
     finally:
         os.close(descriptor)
@@ -179,18 +207,18 @@ def bring_back(row: Row, ledger: Ledger) -> None:
     try:
         atomic.move(at, row.file)
     except BaseException:
-        ledger.settle_original(ledger.row(row.id), "moved", at)
+        ledger.settle_original(replace(row, content=content), "moved", at)
         raise
     if row.state == "failed":
         _remove_why(at, row.reason)
     there = look_at(row.folder, row.path)
     if there is not None and there != content:  # not every file system keeps a time of change to the nanosecond
         ledger.expect_original(row, there)
-    ledger.settle_original(ledger.row(row.id), "")
+    ledger.settle_original(replace(row, content=there or content), "")
     _log.info("%s: brought back", printable(row.file))
 
 
-def _move(row: Row, aside: Path, destination: Path, ledger: Ledger) -> None:
+def _move(row: Row, aside: Path, destination: Path, ledger: Ledger, copied: Callable[[], object]) -> None:
     if _has_arrived(row):  # and a crash left it here as well
         _unlink(aside)
         with ledger.durably():
@@ -205,7 +233,7 @@ def _move(row: Row, aside: Path, destination: Path, ledger: Ledger) -> None:
         try:
             if row.state == "failed":
                 _write_why(target, row.reason)
-            atomic.move(aside, target)
+            atomic.move(aside, target, copied)
         except TargetExists:
             continue
         finally:
@@ -251,6 +279,12 @@ def _give_back(aside: Path, file: Path) -> None:
     raise CannotWrite(f"{printable(file)}: every name for it is taken", f"it is {printable(aside)} now")
 
 
+def _give_name_back(row: Row, aside: Path, ledger: Ledger) -> None:
+    _give_back(aside, row.file)
+    if _is_as_noted(row, row.file):
+        ledger.keep_original(row)
+
+
 def _settle_gone(row: Row, ledger: Ledger, *, deleting: bool) -> None:
     """Record what became of a photograph that is not there: a crash may have come between deed and record."""
     if _has_arrived(row):
@@ -261,7 +295,27 @@ def _settle_gone(row: Row, ledger: Ledger, *, deleting: bool) -> None:
 
 def _has_arrived(row: Row) -> bool:
     """Return whether a photograph is where it was about to be moved to."""
-    return row.original_at is not None and _is_as_noted(row, row.original_at)
+    at = row.original_at
+    return at is not None and not _is_gone(at) and _is_as_noted(row, at)
+
+
+def _is_gone(file: Path) -> bool:
+    """Return whether nothing has a name; raise CannotRead where that cannot be seen."""
+    try:
+        os.lstat(file)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError as error:
+        raise reading_failed(file, error) from error
+    return False
+
+
+def _is_written_to(file: Path) -> bool:
+    descriptor = open_input(file.parent, PurePath(file.name))
+    try:
+        return has_writer(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _unlink(file: Path) -> None:

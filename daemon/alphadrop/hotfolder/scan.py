@@ -37,7 +37,8 @@ def walk(
         skipped: device and inode of folders to leave out, such as an output folder inside its input.
 
     Raises:
-        CannotRead: the folder itself cannot be listed. A sub-folder that cannot be is passed over.
+        CannotRead: the folder itself cannot be listed, or one below fails meanwhile. One below that cannot be opened is
+            passed over.
     """
     try:
         os.close(os.open(root, os.O_RDONLY | _DIRECTORY)) if _BY_DESCRIPTOR else os.listdir(root)
@@ -45,21 +46,24 @@ def walk(
         raise reading_failed(root, error) from error
     top = os.path.join(root, "")  # with its slash, a folder that is itself a link is gone into
     steps = os.fwalk(top) if hasattr(os, "fwalk") else ((p, d, f, None) for p, d, f in os.walk(top))
-    for folder, subfolders, files, descriptor in steps:
-        below = PurePath(os.path.relpath(folder, root))
-        for name in sorted(files):
-            status = _status(folder, name, descriptor)
-            if status is not None and stat.S_ISREG(status.st_mode):
-                yield below / name, Content(status.st_size, status.st_mtime_ns)
-        if not recursive:
-            return
-        subfolders[:] = sorted(
-            name
-            for name in subfolders
-            if not name.startswith(".")
-            and (status := _status(folder, name, descriptor)) is not None
-            and (status.st_dev, status.st_ino) not in skipped
-        )
+    try:
+        for folder, subfolders, files, descriptor in steps:
+            below = PurePath(os.path.relpath(folder, root))
+            for name in sorted(files):
+                status = _status(folder, name, descriptor)
+                if status is not None and stat.S_ISREG(status.st_mode):
+                    yield below / name, Content(status.st_size, status.st_mtime_ns)
+            if not recursive:
+                return
+            subfolders[:] = sorted(
+                name
+                for name in subfolders
+                if not name.startswith(".")
+                and (status := _status(folder, name, descriptor)) is not None
+                and (status.st_dev, status.st_ino) not in skipped
+            )
+    except OSError as error:  # os.fwalk passes over no folder that fails while it is listed
+        raise reading_failed(root, error) from error
 
 
 def look_at(root: Path, relative: PurePath) -> Content | None:

@@ -169,9 +169,15 @@ class Worker:
         """Return in how many seconds something is due; None where nothing is pending."""
         now = self._clock()
         held = [hold.until for holds in (self._holds, self._original_holds) for hold in list(holds.values())]
+        with self._lock:
+            free = [each.input for each in self._free(self._holds, now) if each.output not in self._naming]
+            still = [
+                each.input for each in self._free(self._original_holds, now) if each.input not in self._putting_away
+            ]
+            in_hand = list(self._in_hand)
         times = [
-            self._ledger.next_due(each.input for each in self._free(self._holds, now)),
-            self._ledger.next_original_due(each.input for each in self._free(self._original_holds, now)),
+            self._ledger.next_due(free, in_hand),
+            self._ledger.next_original_due(still),
             *(until for until in held if until > now),
         ]
         return min((max(0.0, at - now) for at in times if at is not None), default=None)
@@ -377,6 +383,8 @@ class Worker:
     def _write(self, job: _Job, kind: Kind, pieces: list[bytes]) -> Path:
         while True:
             job.answers.came()
+            if not self._ledger.has(job.row):
+                raise Cancelled(f"{job.name}: the ledger was begun anew meanwhile")
             target, replace = self._target(job, kind)
             self._make_parents(job, target)
 
@@ -517,12 +525,13 @@ class Worker:
             settings = folders[row.folder]
             try:
                 with hand.answers.awaited():
-                    settled = put_away(row, settings, self._ledger)
+                    settled = put_away(row, settings, self._ledger, hand.answers.came)
                 if not settled:
                     self._ledger.postpone_original(row, now + max(settings.settle, 1.0))
                 self._original_holds.pop(row.folder, None)
-            except FileError as error:
-                hold = self._hold_up(self._original_holds, row.folder, error)
+            except (FileError, OSError) as error:
+                told = reading_failed(row.file, error) if isinstance(error, OSError) else error
+                hold = self._hold_up(self._original_holds, row.folder, told)
                 self._ledger.postpone_original(row, hold.until)
             return True
         finally:
