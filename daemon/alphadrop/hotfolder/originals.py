@@ -1,7 +1,8 @@
 """What becomes of a photograph after it has been cut, or could not be: moved, deleted, brought back.
 
 Nothing is moved or deleted while somebody has it open for writing, nor when it is no longer what was read. A
-photograph is in its old place or in its new one, at every moment.
+photograph is at every moment in its old place, or in its new one, or on its way beside the old one under a hidden name
+that tells its own.
 """
 
 from __future__ import annotations
