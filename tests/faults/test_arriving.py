@@ -351,7 +351,7 @@ def test_row_02_neither_of_two_is_lost_when_one_is_open_and_the_other_takes_its_
     pass_time(leaving)
     pass_time(leaving)
     assert os.listdir(leaving.input) == []
-    assert leaving.outputs() == {"a-2.png": BLUE, "a.png": GREEN}
+    assert leaving.outputs() == {"a-2.png": BLUE, "a.png": RED, "a.png.png": GREEN}, "three photographs, three cut-outs"
 
 
 # 3 ------------------------------------------------------------------------------------------------------------------

@@ -222,6 +222,7 @@ def test_row_39_a_client_that_never_reads_its_answer_is_cut_off(daemon: Daemon) 
         daemon.serves()
 
 
+@pytest.mark.long
 def test_row_39_clients_that_take_their_time_keep_nobody_waiting(daemon: Daemon) -> None:
     with contextlib.ExitStack() as stack:
         for _ in range(20):
@@ -377,6 +378,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
     return home
 
 
+@pytest.mark.long
 def test_row_39_hundreds_of_silent_clients_leave_descriptors_for_hot_folders_and_are_told_that_they_are_too_many(
     home: Home, photographs: dict[str, Path]
 ) -> None:
@@ -409,6 +411,7 @@ def is_served(home: Home) -> bool:
         return False
 
 
+@pytest.mark.long
 def test_row_39_where_descriptors_are_used_up_all_the_same_it_is_said_once_and_everything_goes_on_afterwards(
     home: Home, photographs: dict[str, Path]
 ) -> None:
@@ -438,6 +441,7 @@ def test_row_39_work_for_a_client_that_has_gone_is_ended_and_the_next_is_served(
         assert "Traceback" not in daemon.log
 
 
+@pytest.mark.long
 def test_row_39_half_sent_pictures_hold_together_no_more_than_there_is_room_for(home: Home) -> None:
     announced, sent, number = 48_000_000, 40_000_000, 10
     with begun(home, _SMALL_ROOM + _IMPATIENT) as daemon:

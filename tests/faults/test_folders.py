@@ -268,6 +268,7 @@ sys.exit(main())
 """
 
 
+@pytest.mark.long
 @with_mounts_of_its_own
 def test_row_19_a_daemon_starts_works_and_ends_beside_a_server_that_is_silent_from_the_beginning(
     tmp_path_factory: pytest.TempPathFactory, photographs: dict[str, Path]
