@@ -41,7 +41,7 @@ CREATE TABLE files (
 CREATE INDEX files_by_state ON files (folder, state, not_before, id);
 CREATE INDEX files_by_outcome ON files (folder, state, outcome);
 CREATE INDEX files_by_end ON files (finished_at);
-CREATE INDEX files_with_original_to_go ON files (not_before) WHERE original IN ('due', 'going');
+CREATE INDEX files_by_original ON files (original, not_before);
 CREATE INDEX files_gone ON files (gone_since) WHERE gone_since IS NOT NULL;
 CREATE TABLE claims (
     target   BLOB    PRIMARY KEY,
