@@ -27,6 +27,10 @@ from gi.repository import Gegl, Gimp, GLib, GObject  # noqa: E402
 PROCEDURE = "plug-in-alphadrop-remove-background"
 TITLE = "Remove Background"
 API_VERSION = 1
+PROGRAM: list[str] = []
+"""The command of the Alphadrop that this was installed by; set by: alphadrop gimp install."""
+VERSION: str = ""
+"""The version of the Alphadrop that this was installed by; set by: alphadrop gimp install."""
 STRIP = 128
 """Rows read or written at once: faster than the whole picture, and it is never in memory twice."""
 MASK = "Y u8"

@@ -1,0 +1,1 @@
+"""What makes Alphadrop at home in a user's desktop: programs that are there already, and clients of the API."""
