@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -96,6 +97,9 @@ def told_of(found: Found) -> tuple[str, str]:
         )
     else:
         missing = (f"not installed: {printable(found.place.plug_ins)} is not there yet", f"{again} makes it")
+    linked = f"to replace it: {again} --overwrite"
+    if found.place.plug_ins.is_symlink():
+        linked = f"name the folder it leads to: {again} --folder {printable(os.path.realpath(found.place.plug_ins))}"
     version = found.version or "an older one, or copied by hand"
     what, remedy = {
         State.ABSENT: missing,
@@ -108,7 +112,7 @@ def told_of(found: Found) -> tuple[str, str]:
         ),
         State.CHANGED: (f"{version}, changed by hand, in", f"to have it as it was: {again}"),
         State.FOREIGN: ("another plug-in has its name:", f"to replace it: {again} --overwrite"),
-        State.LINKED: ("not looked at, since there is a symbolic link in", f"to replace it: {again} --overwrite"),
+        State.LINKED: ("not looked at, since there is a symbolic link in", linked),
     }[found.state]
     if found.state is State.ABSENT:
         return what, remedy
