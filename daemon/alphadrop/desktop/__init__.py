@@ -1,1 +1,1 @@
-"""What makes Alphadrop at home in a user's desktop: programs that are there already, and clients of the API."""
+"""Alphadrop in the programs that a user has already; of the daemon it may know the client only."""
