@@ -7,6 +7,7 @@ import http.client
 import json
 import os
 import socket
+import sys
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlencode
@@ -14,7 +15,7 @@ from urllib.parse import urlencode
 from alphadrop import paths
 from alphadrop.errors import DaemonAnswered, DaemonError, NotRunning, TooBusy, printable
 
-__all__ = ["API_VERSION", "Client", "endpoint_file", "socket_file"]
+__all__ = ["API_VERSION", "Client", "endpoint_file", "lock_file", "socket_file"]
 
 API_VERSION = 1
 _TIMEOUT = 30.0
@@ -33,6 +34,11 @@ def endpoint_file(folder: Path) -> Path:
     return folder / "endpoint.json"
 
 
+def lock_file(folder: Path) -> Path:
+    """Return the file that the daemon holds locked while it lives."""
+    return folder / "daemon.lock"
+
+
 class Client:
     """Speaks to the daemon of this user."""
 
@@ -42,7 +48,8 @@ class Client:
         Args:
             folder: the run folder; by default this user's.
         """
-        self._socket = socket_file(folder or paths.run_folder())
+        self._folder = folder or paths.run_folder()
+        self._socket = socket_file(self._folder)
 
     def status(self) -> dict[str, Any]:
         """Return what the daemon says of itself.
@@ -121,8 +128,8 @@ class Client:
 
     def _call(self, method: str, path: str, body: object = None, *, timeout: float | None = None) -> dict[str, Any]:
         timeout = _TIMEOUT if timeout is None else timeout
-        connection = _UnixConnection(self._socket, timeout)
-        headers = {"Accept": "application/json"}
+        connection, headers = self._connection(timeout)
+        headers["Accept"] = "application/json"
         if body is not None:
             headers["Content-Type"] = "application/json"
         try:
@@ -156,6 +163,54 @@ class Client:
             raise DaemonAnswered(response.status, told.get("code", ""), told.get("message", ""), told.get("hint", ""))
         return answer
 
+    def _connection(self, timeout: float) -> tuple[http.client.HTTPConnection, dict[str, str]]:
+        """Return a way to the daemon and what must be shown on it.
+
+        The user's own socket comes first. The port is used only where there is no such socket, and only while the
+        daemon's lock is held: after a crash it may be somebody else's.
+        """
+        is_locked = _is_locked(lock_file(self._folder))  # first: whoever takes the lock removes what was announced
+        told = self._announced()
+        port, token = told.get("port"), told.get("token")
+        if hasattr(socket, "AF_UNIX") and not (told.get("socket") is None and isinstance(port, int)):
+            return _UnixConnection(self._socket, timeout), {}
+        if not (is_locked and isinstance(port, int) and isinstance(token, str)):
+            raise NotRunning("no daemon is running", "start it with: alphadrop run")
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
+        return connection, {"Authorization": f"Bearer {token}"}
+
+    def _announced(self) -> dict[str, Any]:
+        """Return what the daemon wrote down of itself; nothing where it did not."""
+        try:
+            told = json.loads(endpoint_file(self._folder).read_bytes())
+        except (OSError, ValueError):
+            return {}
+        return told if isinstance(told, dict) else {}
+
+
+def _is_locked(file: Path) -> bool:
+    """Return whether somebody holds a lock; it is held for a moment by whoever asks."""
+    try:
+        descriptor = os.open(file, os.O_RDWR)
+    except OSError:
+        return False
+    try:
+        if sys.platform == "win32":
+            import msvcrt
+
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+            msvcrt.locking(descriptor, msvcrt.LK_UNLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    else:
+        return False
+    finally:
+        os.close(descriptor)
+
 
 class _UnixConnection(http.client.HTTPConnection):
     def __init__(self, path: Path, timeout: float) -> None:
@@ -168,4 +223,9 @@ class _UnixConnection(http.client.HTTPConnection):
             raise FileNotFoundError(os.fspath(self._path))
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(self._patience)
-        self.sock.connect(os.fspath(self._path))
+        try:
+            self.sock.connect(os.fspath(self._path))
+        except OSError as error:
+            if error.errno is None:  # the path is longer than that of a socket can be
+                raise FileNotFoundError(os.fspath(self._path)) from error
+            raise
