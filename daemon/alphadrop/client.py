@@ -8,6 +8,8 @@ import json
 import os
 import socket
 import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlencode
@@ -15,7 +17,7 @@ from urllib.parse import urlencode
 from alphadrop import paths
 from alphadrop.errors import DaemonAnswered, DaemonError, NotRunning, TooBusy, printable
 
-__all__ = ["API_VERSION", "Client", "endpoint_file", "lock_file", "socket_file"]
+__all__ = ["API_VERSION", "Client", "Cutout", "endpoint_file", "lock_file", "socket_file"]
 
 API_VERSION = 1
 _TIMEOUT = 30.0
@@ -37,6 +39,17 @@ def endpoint_file(folder: Path) -> Path:
 def lock_file(folder: Path) -> Path:
     """Return the file that the daemon holds locked while it lives."""
     return folder / "daemon.lock"
+
+
+@dataclass(frozen=True, slots=True)
+class Cutout:
+    """What became of a photograph."""
+
+    picture: bytes | None
+    """The encoded cut-out; None where there was no subject."""
+    warnings: tuple[str, ...]
+    seconds: Mapping[str, float]
+    """Wall time of each stage."""
 
 
 class Client:
@@ -126,19 +139,43 @@ class Client:
         """Bring back every original that was moved; return how many (`brought_back`) and why not others (`refused`)."""
         return self._call("POST", "/v1/jobs/undo", timeout=_LONG_TIMEOUT)
 
+    def cutout(self, data: bytes, wishes: Mapping[str, str]) -> Cutout:
+        """Have an encoded photograph cut out.
+
+        Args:
+            data: the bytes of the file.
+            wishes: what POST /v1/cutout takes in its query.
+        """
+        path = f"/v1/cutout?{urlencode(wishes)}"
+        response, picture = self._exchange("POST", path, data, "application/octet-stream", _LONG_TIMEOUT)
+        try:
+            return Cutout(
+                picture if response.getheader("Alphadrop-Outcome") == "done" else None,
+                tuple(json.loads(response.getheader("Alphadrop-Warnings", "[]"))),
+                json.loads(response.getheader("Alphadrop-Seconds", "{}")),
+            )
+        except ValueError as error:
+            raise self._nonsense(error) from error
+
     def _call(self, method: str, path: str, body: object = None, *, timeout: float | None = None) -> dict[str, Any]:
         timeout = _TIMEOUT if timeout is None else timeout
+        data = None if body is None else json.dumps(body).encode()
+        _, answered = self._exchange(method, path, data, "application/json", timeout)
+        return self._object(answered)
+
+    def _exchange(
+        self, method: str, path: str, body: bytes | None, media_type: str, timeout: float
+    ) -> tuple[http.client.HTTPResponse, bytes]:
+        """Ask, and return a good answer with its body."""
         connection, headers = self._connection(timeout)
-        headers["Accept"] = "application/json"
+        headers["Accept"] = "*/*" if media_type == "application/octet-stream" else media_type
         if body is not None:
-            headers["Content-Type"] = "application/json"
+            headers["Content-Type"] = media_type
         try:
             with contextlib.suppress(BrokenPipeError):  # it may have been answered before it was asked
-                connection.request(method, path, None if body is None else json.dumps(body).encode(), headers)
+                connection.request(method, path, body, headers)
             response = connection.getresponse()
-            answer = json.loads(response.read() or b"{}")
-            if not isinstance(answer, dict):
-                raise ValueError("it is no object")  # noqa: TRY004, TRY301 - of the same kind as no JSON at all
+            answered = response.read()
         except (FileNotFoundError, ConnectionRefusedError) as error:
             raise NotRunning("no daemon is running", "start it with: alphadrop run") from error
         except BlockingIOError as error:
@@ -153,15 +190,27 @@ class Client:
                 f"the daemon has not answered for {timeout:.0f} s", "it may still be at it; see its log"
             ) from error
         except (OSError, http.client.HTTPException, ValueError) as error:
-            raise DaemonError(f"{printable(self._socket)}: no sense in the answer: {error}", _RESTART) from error
+            raise self._nonsense(error) from error
         finally:
             connection.close()
         if response.status >= 400:
-            told = answer.get("error")
+            told = self._object(answered).get("error")
             if not isinstance(told, dict):
                 told = {"message": f"the daemon answered {response.status} {response.reason}"}
             raise DaemonAnswered(response.status, told.get("code", ""), told.get("message", ""), told.get("hint", ""))
+        return response, answered
+
+    def _object(self, answered: bytes) -> dict[str, Any]:
+        try:
+            answer = json.loads(answered or b"{}")
+        except ValueError as error:
+            raise self._nonsense(error) from error
+        if not isinstance(answer, dict):
+            raise self._nonsense("it is no object")
         return answer
+
+    def _nonsense(self, error: object) -> DaemonError:
+        return DaemonError(f"{printable(self._socket)}: no sense in the answer: {error}", _RESTART)
 
     def _connection(self, timeout: float) -> tuple[http.client.HTTPConnection, dict[str, str]]:
         """Return a way to the daemon and what must be shown on it.

@@ -14,7 +14,6 @@ from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
 
 from alphadrop.engine.cancellation import Cancellation
-from alphadrop.engine.cutout import options_from
 from alphadrop.engine.options import (
     Alignment,
     Crop,
@@ -22,6 +21,7 @@ from alphadrop.engine.options import (
     Edges,
     Format,
     PngEffort,
+    options_from,
     parse_aspect,
     parse_background,
     parse_size,
@@ -44,7 +44,7 @@ _AT_WORK = 4
 _LONGEST_SIDE = 65_535
 _PIECE = 1 << 18
 """Bytes of an answer that are handed over at once."""
-_LONGEST_NAME = 200
+_LONGEST_NAME = 5000
 _ROOM_WITHIN = 300.0
 """Seconds that an upload may wait for room."""
 _BINARY = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
