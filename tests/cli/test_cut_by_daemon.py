@@ -54,11 +54,9 @@ def cut(home: Home, *arguments: str | Path, **environment: str) -> tuple[int, st
     "options",
     [
         (),
-        ("--mask",),
-        ("--edges", "plain", "--format", "tiff"),
-        ("--preset", "shop-square", "--size", "300x200", "--align", "top"),
-        ("--background", "#102030", "--crop", "subject", "--margin", "0.1", "--aspect", "4:5"),
-        ("--model", "u2net-int8", "--png", "small"),
+        ("--mask", "--edges", "plain", "--model", "u2net-int8"),
+        ("--preset", "shop-square", "--size", "300x200", "--align", "top", "--quality", "80"),
+        ("--background", "#102030", "--crop", "subject", "--margin", "0.1", "--aspect", "4:5", "--png", "small"),
     ],
     ids=" ".join,
 )

@@ -24,7 +24,7 @@ from alphadrop.errors import AlreadyRunning, SocketUnavailable, printable
 
 __all__ = ["BACKLOG", "Endpoint"]
 
-BACKLOG = 16
+BACKLOG = 64
 """Clients that wait to be let in, and are let in at once: some of these later it is seen that there are too many."""
 _HOST = "127.0.0.1"
 _PORT = 7878
