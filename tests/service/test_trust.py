@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import socket
@@ -14,7 +15,7 @@ import psutil
 import pytest
 
 from alphadrop.client import endpoint_file, socket_file
-from daemon_process import PATIENCE, Home, running
+from daemon_process import PATIENCE, Home, running, wait_for
 
 
 def as_another_user(*command: str) -> subprocess.CompletedProcess[str]:
@@ -23,6 +24,12 @@ def as_another_user(*command: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+KEY = "a key of a shop"
+PAGE = "https://shop.example.org"
+TOP = f"""\
+keys: [{{name: shop, sha256: {hashlib.sha256(KEY.encode()).hexdigest()}}}]
+allow_origins: ['{PAGE}']
+web: {{port: 7900}}"""
 GUARDS = {
     "x-content-type-options": "nosniff",
     "cache-control": "no-store",
@@ -54,7 +61,7 @@ class Daemon:
 @pytest.fixture(scope="module")
 def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
     home = Home(tmp_path_factory.mktemp("h"))
-    home.configure()
+    home.configure(top=TOP)
     with running(home) as process:
         told = json.loads(endpoint_file(home.run).read_text())
         yield Daemon(home, process.pid, told["port"], told["token"])
@@ -172,5 +179,44 @@ def test_another_users_process_is_refused_where_the_folder_lets_it_in(daemon: Da
     finally:
         for each, mode in before:
             each.chmod(mode)
-    assert "403" in told.stdout.splitlines()[0], told
-    assert "another user" in told.stdout
+    # It is cut off at once, so that the refusal may not be read: but nothing else is.
+    assert "pid" not in told.stdout
+    assert told.returncode != 0 or told.stdout.startswith("HTTP/1.1 403"), told
+
+
+def test_a_key_is_good_for_pictures_and_for_nothing_else(daemon: Daemon) -> None:
+    assert daemon.ask("/v1/models", X_Api_Key=KEY).status_code == 200
+    for path in ("/api/remove", "/v1/cutout", "/v1/matte"):
+        assert daemon.ask(path, "POST", Authorization=f"Bearer {KEY}").status_code == 422, "it was let in"
+    for path in ("/v1/status", "/v1/jobs", "/v1/events", "/v1/config", "/v1/openapi.json", "/v1/models/"):
+        answer = daemon.ask(path, X_Api_Key=KEY)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (403, "key_not_enough"), path
+    hashed = hashlib.sha256(KEY.encode()).hexdigest()
+    daemon.refused(401, "wrong_token", X_Api_Key=hashed)
+
+
+def test_a_page_of_the_users_own_may_use_a_key(daemon: Daemon) -> None:
+    preflight = daemon.ask("/api/remove", "OPTIONS", Origin=PAGE, Access_Control_Request_Method="POST")
+    assert (preflight.status_code, preflight.content) == (204, b"")
+    assert preflight.headers["access-control-allow-origin"] == PAGE
+    assert "X-Api-Key" in preflight.headers["access-control-allow-headers"]
+    answer = daemon.ask("/v1/models", Origin=PAGE, Sec_Fetch_Site="cross-site", X_Api_Key=KEY)
+    assert answer.status_code == 200
+    assert answer.headers["access-control-allow-origin"] == PAGE
+    assert answer.headers["vary"] == "Origin"
+    assert "access-control-allow-credentials" not in answer.headers
+    assert daemon.ask("/v1/models", Origin=PAGE).status_code == 401
+    assert daemon.ask("/v1/models", "OPTIONS", Origin=f"{PAGE}.evil.org").status_code == 403
+    assert daemon.ask("/v1/models", "OPTIONS").status_code == 401
+
+
+def test_the_port_of_the_configuration_or_the_next_is_taken(daemon: Daemon) -> None:
+    assert 7900 <= daemon.port < 8000
+
+
+def test_keys_and_pages_follow_the_configuration(daemon: Daemon) -> None:
+    daemon.home.configure()
+    wait_for(lambda: daemon.ask("/v1/models", X_Api_Key=KEY).status_code == 401, "the key to be worth nothing")
+    assert daemon.ask("/v1/models", Origin=PAGE, Authorization=f"Bearer {daemon.token}").status_code == 403
+    daemon.home.configure(top=TOP)
+    wait_for(lambda: daemon.ask("/v1/models", X_Api_Key=KEY).status_code == 200, "the key to be good again")

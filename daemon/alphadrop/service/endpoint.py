@@ -39,8 +39,12 @@ _LONGEST_SOCKET_PATH = 107
 class Endpoint:
     """The lock and the bound sockets of a run folder; hold it for the daemon's whole life."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, port: int = _PORT) -> None:
         """Take the lock and bind the sockets.
+
+        Args:
+            folder: of lock and socket.
+            port: this one or the first free one after it.
 
         Raises:
             AlreadyRunning: another daemon holds the lock.
@@ -62,7 +66,7 @@ class Endpoint:
         try:
             _lock(self._lock, folder)
             endpoint_file(folder).unlink(missing_ok=True)  # a crash left it: its port may be another program's by now
-            self._bind()
+            self._bind(port)
         except BaseException:
             os.close(self._lock)
             raise
@@ -98,11 +102,11 @@ class Endpoint:
             each.close()
         os.close(self._lock)
 
-    def _bind(self) -> None:
+    def _bind(self, first: int) -> None:
         self._unix: socket.socket | None = None
-        self._tcp = _bind_port()
+        self._tcp = _bind_port(first)
         if self._tcp is None:
-            self.troubles = (f"no port from {_PORT} to {_PORT + _PORTS - 1} is free: browsers cannot come in",)
+            self.troubles = (f"no port from {first} to {first + _PORTS - 1} is free: browsers cannot come in",)
         try:
             self._unix = _bind(socket_file(self._folder))
         except SocketUnavailable as error:
@@ -111,9 +115,9 @@ class Endpoint:
             self.troubles = (*self.troubles, f"{error}; until then clients come by port {self.port}")
 
 
-def _bind_port() -> socket.socket | None:
+def _bind_port(first: int) -> socket.socket | None:
     """Return a socket that listens on this machine alone, on the first port that is free; None where none is."""
-    for port in range(_PORT, _PORT + _PORTS):
+    for port in range(first, min(first + _PORTS, 65_536)):
         listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         try:
             if sys.platform == "win32":

@@ -79,7 +79,7 @@ def run(settings: Settings) -> None:
         SocketUnavailable, LedgerTooNew, FileError: it cannot be started.
     """
     _return_big_blocks()
-    endpoint = Endpoint(paths.run_folder())
+    endpoint = Endpoint(paths.run_folder(), port=settings.web.port)
     try:
         logs.set_up(paths.log_file(), settings.log_level)
         own_pillow_limits()
@@ -338,7 +338,13 @@ class _Process:
 
         return uvicorn.Server(
             uvicorn.Config(
-                Trust(make_app(self), port=self._endpoint.port, token=self._endpoint.token),
+                Trust(
+                    make_app(self),
+                    port=self._endpoint.port,
+                    token=self._endpoint.token,
+                    keys=lambda: [key.sha256 for key in self._following.settings.keys],
+                    origins=lambda: self._following.settings.allow_origins,
+                ),
                 http=Connection,
                 lifespan="off",
                 log_config=None,

@@ -6,11 +6,12 @@ was bent to this machine is not, and the origin it comes from, too.
 
 from __future__ import annotations
 
+import hashlib
 import hmac
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 __all__ = ["OWN_SOCKET", "Trust"]
@@ -18,7 +19,11 @@ __all__ = ["OWN_SOCKET", "Trust"]
 OWN_SOCKET = ("the user's own socket", None)
 """What a request that came by it has in the place of host and port."""
 
-_TOKEN_HINT = "the token stands in the daemon's endpoint.json: Authorization: Bearer TOKEN"  # noqa: S105 - says where
+_SHOW = (
+    "Authorization: Bearer TOKEN; the token stands in the daemon's endpoint.json, "
+    "keys are made with: alphadrop config key NAME"
+)
+_ORIGIN_HINT = "pages of yours may, where `allow_origins` of the configuration names them"
 _GUARDS = {
     "X-Content-Type-Options": "nosniff",
     "Cache-Control": "no-store",
@@ -26,23 +31,44 @@ _GUARDS = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
 }
 _OWN_SITE = ("", "same-origin", "none")
+_FOR_KEYS = ("/api/remove", "/v1/cutout", "/v1/matte", "/v1/models")
+"""What a key of the configuration is good for."""
+_FOR_PAGES = {
+    "Access-Control-Allow-Methods": "GET, POST",
+    "Access-Control-Allow-Headers": "Authorization, Content-Type, X-Api-Key",
+    "Access-Control-Max-Age": "600",
+    "Access-Control-Allow-Private-Network": "true",
+}
+_TO_READ = "Alphadrop-Outcome, Alphadrop-Model, Alphadrop-Warnings, Alphadrop-Seconds, Retry-After"
 
 
 class Trust:
     """Stands before the API and lets in whom it trusts."""
 
-    def __init__(self, app: ASGIApp, *, port: int | None, token: str) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        port: int | None,
+        token: str,
+        keys: Callable[[], Collection[str]] = tuple,
+        origins: Callable[[], Collection[str]] = tuple,
+    ) -> None:
         """Stand before an application.
 
         Args:
             app: that serves.
             port: that is listened on beside the user's own socket.
             token: that must be shown by it.
+            keys: returns the SHA-256 of the keys that are good for pictures, as hexadecimal digits.
+            origins: returns those of the pages of other sites that may use such a key.
         """
         self._app = app
         self._hosts = {f"127.0.0.1:{port}", f"localhost:{port}"}
-        self._origins = {f"http://{host}" for host in self._hosts}
+        self._own = {f"http://{host}" for host in self._hosts}
         self._token = token.encode("ascii")
+        self._keys = keys
+        self._origins = origins
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request in, or refuse it before its body is read."""
@@ -51,23 +77,40 @@ class Trust:
             return
         if scope["type"] != "http":
             return
-        send = _guarded(send)
-        refusal = self._refusal(Headers(scope=scope))
-        await (refusal or self._app)(scope, receive, send)
+        headers = Headers(scope=scope)
+        page = self._page(headers)
+        answer = self._refused_whence(headers, page)
+        if answer is None and page and scope["method"] == "OPTIONS":
+            answer = Response(status_code=204, headers=_FOR_PAGES)
+        answer = answer or self._refused_who(headers, scope["path"])
+        await (answer or self._app)(scope, receive, _guarded(send, page))
 
-    def _refusal(self, headers: Headers) -> JSONResponse | None:
+    def _page(self, headers: Headers) -> str:
+        """Return the origin of a page of another site that may come in; nothing of any other request."""
+        origin = _only(headers.getlist("origin"))
+        return origin if origin in self._origins() else ""
+
+    def _refused_whence(self, headers: Headers, page: str) -> Response | None:
         if _only(headers.getlist("host")) not in self._hosts:
             return _refused(403, "wrong_host", "this is not the name of this machine", "ask for http://127.0.0.1")
         origins = headers.getlist("origin")
-        if origins and _only(origins) not in self._origins:
-            return _refused(403, "wrong_origin", "a page of another site may not use Alphadrop")
-        if not origins and headers.get("sec-fetch-site", "") not in _OWN_SITE:
-            return _refused(403, "wrong_origin", "a page of another site may not use Alphadrop")
+        if page or (origins and _only(origins) in self._own):
+            return None
+        if origins or headers.get("sec-fetch-site", "") not in _OWN_SITE:
+            return _refused(403, "wrong_origin", "a page of another site may not use Alphadrop", _ORIGIN_HINT)
+        return None
+
+    def _refused_who(self, headers: Headers, path: str) -> Response | None:
         shown = _shown(headers)
         if not shown:
-            return _refused(401, "no_token", "by this port a token is needed", _TOKEN_HINT)
-        if not hmac.compare_digest(shown, self._token):
-            return _refused(401, "wrong_token", "this is not the token of the daemon that runs", _TOKEN_HINT)
+            return _refused(401, "no_token", "by this port a token or a key is needed", _SHOW)
+        if hmac.compare_digest(shown, self._token):
+            return None
+        known = hashlib.sha256(shown).hexdigest()
+        if not any([hmac.compare_digest(known, key) for key in self._keys()]):  # noqa: C419 - all take the same time
+            return _refused(401, "wrong_token", "this is neither the token of this start nor a key", _SHOW)
+        if path not in _FOR_KEYS:
+            return _refused(403, "key_not_enough", f"a key is good for {', '.join(_FOR_KEYS)} alone")
         return None
 
 
@@ -84,19 +127,24 @@ def _shown(headers: Headers) -> bytes:
     return token.strip().encode("latin-1", "replace")
 
 
-def _refused(status: int, code: str, message: str, hint: str = "") -> JSONResponse:
+def _refused(status: int, code: str, message: str, hint: str = "") -> Response:
     headers = {"Connection": "close"} | ({"WWW-Authenticate": "Bearer"} if status == 401 else {})
     return JSONResponse({"error": {"code": code, "message": message, "hint": hint}}, status, headers)
 
 
-def _guarded(send: Send) -> Send:
-    """Have every answer say what a browser may do with it: nothing."""
+def _guarded(send: Send, page: str) -> Send:
+    """Have every answer say what a browser may do with it: give it to the page that asked, if that one may; no more."""
 
     async def guarded(message: Message) -> None:
         if message["type"] == "http.response.start":
             headers = MutableHeaders(scope=message)
             for name, value in _GUARDS.items():
                 headers.setdefault(name, value)
+            if page:
+                headers["Access-Control-Allow-Origin"] = page
+                headers["Access-Control-Expose-Headers"] = _TO_READ
+                headers["Cross-Origin-Resource-Policy"] = "cross-origin"
+                headers["Vary"] = "Origin"
         await send(message)
 
     return guarded
