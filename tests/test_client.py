@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
 import os
 import socket
@@ -253,6 +254,24 @@ def test_a_stale_announcement_leads_to_nobody_elses_port(folder: Path) -> None:
             with pytest.raises(NotRunning):
                 Client(folder).status()
             lock_file(folder).touch()  # as a crash leaves it: nobody holds it
+        somebody_else.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            somebody_else.accept()
+
+
+def test_where_the_file_system_has_no_locks_a_stale_announcement_leads_nowhere(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_locks(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    lock_file(folder).touch()
+    with socket.create_server(("127.0.0.1", 0)) as somebody_else:
+        told = {"socket": None, "port": somebody_else.getsockname()[1], "token": "stale"}
+        endpoint_file(folder).write_text(json.dumps(told))
+        with pytest.raises(NotRunning):
+            Client(folder).status()
         somebody_else.setblocking(False)
         with pytest.raises(BlockingIOError):
             somebody_else.accept()

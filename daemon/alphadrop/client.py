@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import http.client
 import json
 import os
@@ -253,8 +254,8 @@ def _is_locked(file: Path) -> bool:
             import fcntl
 
             fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:
-        return True
+    except OSError as error:
+        return error.errno in (errno.EAGAIN, errno.EACCES)  # a file system without locks holds none
     else:
         return False
     finally:

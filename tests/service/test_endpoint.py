@@ -149,6 +149,15 @@ def test_the_port_is_on_this_machine_alone_and_another_ones_is_passed_by(
     other.close()
 
 
+def test_a_port_that_a_foreign_program_has_is_passed_by(folder: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as foreign:
+        port = foreign.getsockname()[1]
+        endpoint = Endpoint(folder, port=port)
+        assert endpoint.port is not None
+        assert port < endpoint.port < port + 100
+        endpoint.close()
+
+
 def test_where_no_port_is_free_the_socket_is_enough(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     without_a_port(monkeypatch)
     endpoint = Endpoint(folder)
@@ -249,3 +258,30 @@ def test_a_daemon_that_was_killed_leaves_a_socket_that_the_next_one_replaces(
     assert home.alphadrop("status").returncode == 4
     with running(home) as process:
         assert json.loads(home.alphadrop("status", "--json").stdout)["pid"] == process.pid
+
+
+class FarHome(Home):
+    """A home whose run folder is too deep for a socket."""
+
+    @property
+    def run(self) -> Path:
+        return self.root / ("r" * 110)
+
+
+def test_where_no_socket_can_be_had_commands_come_by_the_port(tmp_path_factory: pytest.TempPathFactory) -> None:
+    home = FarHome(tmp_path_factory.mktemp("h"))
+    home.configure()
+    with running(home) as process:
+        told = json.loads(endpoint_file(home.run).read_text())
+        assert told["socket"] is None
+        assert not socket_file(home.run).exists()
+        assert json.loads(home.alphadrop("status", "--json").stdout)["pid"] == process.pid
+        assert home.alphadrop("status").returncode == 0
+        process.kill()
+        process.wait()
+    with socket.create_server(("127.0.0.1", told["port"])) as foreign:
+        assert json.loads(endpoint_file(home.run).read_text()) == told, "the crash left it"
+        assert home.alphadrop("status").returncode == 4
+        foreign.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            foreign.accept()

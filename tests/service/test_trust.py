@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import os
@@ -13,8 +14,10 @@ from dataclasses import dataclass
 import httpx
 import psutil
 import pytest
+from starlette.types import Message, Receive, Scope, Send
 
 from alphadrop.client import endpoint_file, socket_file
+from alphadrop.service.trust import Trust
 from daemon_process import PATIENCE, Home, running, wait_for
 
 
@@ -160,6 +163,9 @@ def test_another_users_process_is_refused(daemon: Daemon) -> None:
     told = as_another_user("curl", "-sS", "--unix-socket", str(socket_file(daemon.home.run)), "http://x/v1/status")
     assert told.returncode == 7, told  # could not connect
     assert told.stdout == ""
+    told = as_another_user("curl", "-sS", "-i", f"http://127.0.0.1:{daemon.port}/v1/status")
+    assert told.stdout.startswith("HTTP/1.1 401"), told
+    assert "pid" not in told.stdout
     told = as_another_user("cat", str(endpoint_file(daemon.home.run)))
     assert told.returncode != 0
     assert "token" not in told.stdout
@@ -220,3 +226,27 @@ def test_keys_and_pages_follow_the_configuration(daemon: Daemon) -> None:
     assert daemon.ask("/v1/models", Origin=PAGE, Authorization=f"Bearer {daemon.token}").status_code == 403
     daemon.home.configure(top=TOP)
     wait_for(lambda: daemon.ask("/v1/models", X_Api_Key=KEY).status_code == 200, "the key to be good again")
+
+
+def test_a_websocket_is_refused_and_never_served() -> None:
+    sent: list[Message] = []
+
+    async def app(_: Scope, __: Receive, ___: Send) -> None:
+        raise AssertionError("it was let in")
+
+    async def receive() -> Message:
+        return {"type": "websocket.connect"}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    headers = [(b"host", b"127.0.0.1:7878"), (b"authorization", b"Bearer t")]
+    scope = {"type": "websocket", "path": "/v1/events", "server": ("127.0.0.1", 7878), "headers": headers}
+    asyncio.run(Trust(app, port=7878, token="t")(scope, receive, send))
+    assert [(each["type"], each["code"]) for each in sent] == [("websocket.close", 1008)]
+
+
+def test_a_page_that_asks_for_a_websocket_is_refused_as_any_other(daemon: Daemon) -> None:
+    asked = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec_WebSocket_Version": "13"}
+    daemon.refused(403, "wrong_origin", Origin="http://evil.org", Sec_WebSocket_Key="AAAAAAAAAAAAAAAAAAAAAA==", **asked)
+    daemon.refused(401, "no_token", Sec_WebSocket_Key="AAAAAAAAAAAAAAAAAAAAAA==", **asked)

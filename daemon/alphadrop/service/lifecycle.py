@@ -346,6 +346,7 @@ class _Process:
                     origins=lambda: self._following.settings.allow_origins,
                 ),
                 http=Connection,
+                ws="none",
                 lifespan="off",
                 log_config=None,
                 access_log=False,

@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Iterable
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.websockets import WebSocketClose
 
 __all__ = ["OWN_SOCKET", "Trust"]
 
@@ -74,6 +75,9 @@ class Trust:
         """Let a request in, or refuse it before its body is read."""
         if scope["type"] == "lifespan" or scope.get("server") == OWN_SOCKET:
             await self._app(scope, receive, send)
+            return
+        if scope["type"] == "websocket":
+            await WebSocketClose(1008)(scope, receive, send)  # before it is accepted, which a browser sees as 403
             return
         if scope["type"] != "http":
             return
@@ -144,7 +148,7 @@ def _guarded(send: Send, page: str) -> Send:
                 headers["Access-Control-Allow-Origin"] = page
                 headers["Access-Control-Expose-Headers"] = _TO_READ
                 headers["Cross-Origin-Resource-Policy"] = "cross-origin"
-                headers["Vary"] = "Origin"
+                headers.add_vary_header("Origin")
         await send(message)
 
     return guarded
