@@ -219,11 +219,12 @@ class Client:
         The user's own socket comes first. The port is used only where there is no such socket, and only while the
         daemon's lock is held: after a crash it may be somebody else's.
         """
-        is_locked = _is_locked(lock_file(self._folder))  # first: whoever takes the lock removes what was announced
         told = self._announced()
-        port, token = told.get("port"), told.get("token")
-        if hasattr(socket, "AF_UNIX") and not (told.get("socket") is None and isinstance(port, int)):
+        if hasattr(socket, "AF_UNIX") and not (told.get("socket") is None and "port" in told):
             return _UnixConnection(self._socket, timeout), {}
+        is_locked = _is_locked(lock_file(self._folder))
+        told = self._announced()  # anew: whoever took the lock has removed what was announced before
+        port, token = told.get("port"), told.get("token")
         if not (is_locked and isinstance(port, int) and isinstance(token, str)):
             raise NotRunning("no daemon is running", "start it with: alphadrop run")
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)

@@ -91,6 +91,15 @@ def test_files_are_noted_together_or_not_at_all(ledger: Ledger) -> None:
     assert [(row.path, row.content) for row in ledger.rows()] == [(Y, OLD), (X, OLD)]
 
 
+def test_who_notes_late_what_has_been_done_meanwhile_makes_no_work(ledger: Ledger) -> None:
+    row = noted_and_taken(ledger)
+    assert ledger.unknown(FOLDER, [(X, NEW)]) == [X]
+    ledger.change(row, NEW)
+    ledger.finish(ledger.row(row.id), "done", "done", now=101.0, settings="abc")
+    noted(ledger, content=NEW)
+    assert ledger.row(row.id).state == "done"
+
+
 def test_a_new_content_is_work_as_if_never_seen(ledger: Ledger) -> None:
     row = noted_and_taken(ledger)
     ledger.crashed(row)

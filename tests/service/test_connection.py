@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -43,8 +44,10 @@ class Transport:
         """Wait for ever for what is unread, as the real one does."""
         self.closed = True
 
-    def get_extra_info(self, _: str) -> None:
-        return None
+    end: socket.socket | None = None
+
+    def get_extra_info(self, name: str) -> socket.socket | None:
+        return self.end if name == "socket" else None
 
 
 class Timer:
@@ -172,3 +175,13 @@ def test_one_more_than_may_be_connected_is_told_so_in_the_words_of_the_api_and_t
     assert not any(client.transport.closed for client in let_in)
     let_in[0].connection.connection_lost(None)
     assert not Client(server=server).transport.closed
+
+
+def test_the_port_leaves_places_for_the_own_socket(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "_BY_PORT", 2)
+    server = ServerState()
+    assert [Client(server=server).transport.closed for _ in range(3)] == [False, False, True]
+    ours, theirs = socket.socketpair(socket.AF_UNIX)
+    with ours, theirs:
+        assert not Client(server=server, transport=Transport(end=ours)).transport.closed
+        assert Client(server=server).transport.closed

@@ -233,7 +233,11 @@ def test_nothing_is_fetched_from_an_address(api: httpx.Client) -> None:
 
 def test_what_is_no_picture_is_refused_in_our_words(api: httpx.Client) -> None:
     assert refused(send(api, b"This is a text."), 422, "unsupported_format").startswith("cat.jpg: ")
-    refused(api.post("/api/remove", data={"model": "u2net"}), 422, "invalid_request")
+    refused(api.post("/api/remove", data={"model": "u2net"}), 422, "bad_options")
+    refused(send(api, b""), 422, "empty")
+    message = refused(send(api, b"x", af="many"), 422, "invalid_request")
+    assert message.startswith("body.af: ")
+    refused(api.post("/api/remove?af=300", files={"file": b"x"}), 422, "invalid_request")
     refused(send(api, encoded(Image.new("RGB", (20, 15))), model="no such"), 404, "unknown_model")
 
 

@@ -58,6 +58,8 @@ __all__ = [
 
 DEFAULT_MODEL = "u2net-int8"
 _LOADED_AT_MOST = 2
+_NOTABLE = 1.05
+"""Times that a subject is enlarged, beyond which it is said."""
 _RUNS_KEPT = 9
 """Of each network, to say how long one takes."""
 
@@ -87,6 +89,7 @@ class Cut:
     """The matte, times the transparency the photograph came with."""
     subject: bool
     model: str
+    warnings: tuple[str, ...]
     seconds: Mapping[str, float]
     """Wall time of each stage so far."""
 
@@ -258,12 +261,15 @@ class Engine:
         prepared = clock.lap()
         with turn or nullcontext():
             clock.lap()
-            # Not sooner, and under no name: who waits for his turn would keep a network that is to be replaced.
-            saliency = self.warm(spec.name, threads).saliency(view, cancellation)
-        took = clock.lap()
+            # Not sooner, and not for longer: who waits for his turn would keep a network that is to be replaced.
+            segmenter = self.warm(spec.name, threads)
+            started = time.perf_counter()
+            saliency = segmenter.saliency(view, cancellation)
+            took = time.perf_counter() - started
+            del segmenter
         with self._lock:
             self._took.setdefault(spec.name, deque(maxlen=_RUNS_KEPT)).append(took)
-        return Look(photo, saliency, spec.name, {"prepare": prepared, "network": took})
+        return Look(photo, saliency, spec.name, {"prepare": prepared, "network": clock.lap()})
 
     def find_matte(self, look: Look, options: CutOptions, *, decoding: float = 0) -> Cut:
         """Turn what the network saw into the alpha matte of the photograph."""
@@ -274,7 +280,10 @@ class Engine:
         matte = alpha_matte(saliency, photo.image, options.edges) if subject else np.zeros((height, width), np.uint8)
         alpha = matte if photo.alpha is None else _multiplied(matte, np.asarray(photo.alpha))
         seconds = {"decode": decoding, **look.seconds, "matte": clock.lap()}
-        return Cut(photo, matte, alpha, subject, look.model, seconds)
+        warnings = photo.warnings
+        if subject and (enlarged := enlargement(alpha, options)) > _NOTABLE:
+            warnings = (*warnings, f"the subject was enlarged {enlarged:.1f} times")
+        return Cut(photo, matte, alpha, subject, look.model, warnings, seconds)
 
     def draw(
         self, cut: Cut, options: CutOptions, *, xmp: bytes | None = None, threads: int | None = None
@@ -402,17 +411,13 @@ def write_cut(
     with io.BytesIO(_read(source)) as stream:
         cut = engine.cut(stream, name, options, model=model)
     clock.lap()
-    notes = cut.photo.warnings
     if cut.subject:
         pieces = engine.draw_mask(cut, options, format_of(target)) if mask else engine.draw(cut, options)
         drawn = clock.lap()
         atomic.write(target, pieces, replace=overwrite)
-        enlarged = enlargement(cut.alpha, options)
-        if enlarged > 1.05:
-            notes = (*notes, f"the subject was enlarged {enlarged:.1f} times")
         seconds = {**cut.seconds, "encode": drawn, "write": clock.lap()}
-        return CutReport(source, target, "done", cut.photo.size, cut.model, notes, seconds)
-    return CutReport(source, None, "no_subject", cut.photo.size, cut.model, notes, cut.seconds)
+        return CutReport(source, target, "done", cut.photo.size, cut.model, cut.warnings, seconds)
+    return CutReport(source, None, "no_subject", cut.photo.size, cut.model, cut.warnings, cut.seconds)
 
 
 def _picture(image: object) -> Image.Image:

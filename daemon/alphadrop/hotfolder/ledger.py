@@ -35,6 +35,8 @@ _NAMES_AT_ONCE = 500
 _NEW_UNDER_AN_OLD_NAME = 600.0
 """Seconds that a file must have been gone, for another under its name to be another photograph."""
 _DAMAGED_KEPT = 3
+_KNOWN = "state != 'missing' AND original NOT IN ('moved', 'deleted')"
+"""A row whose photograph, if it has the same content, was not dropped again."""
 _TO_GO = "original IN ('due', 'going')"
 _BY_ORIGINAL = "files INDEXED BY files_by_original"
 """By itself SQLite would look at every row of the folder."""
@@ -188,8 +190,7 @@ class Ledger:
         for start in range(0, len(found), _NAMES_AT_ONCE):
             names = [os.fsencode(path) for path, _ in found[start : start + _NAMES_AT_ONCE]]
             rows = self._fetch(
-                f"SELECT path, size, mtime_ns FROM files WHERE folder = ? AND path IN ({_marks(names)}) "
-                "AND state != 'missing' AND original NOT IN ('moved', 'deleted')",
+                f"SELECT path, size, mtime_ns FROM files WHERE folder = ? AND path IN ({_marks(names)}) AND {_KNOWN}",
                 (os.fsencode(folder), *names),
             )
             known |= {path: Content(size, int(mtime_ns)) for path, size, mtime_ns in rows}
@@ -202,6 +203,7 @@ class Ledger:
     def note(self, folder: Path, settled: Iterable[tuple[PurePath, Content]], now: float) -> None:
         """Note settled files as work to do; a known one with a new content is work again.
 
+        What another thread has noted meanwhile with this content stays as it is: its work may be done already.
         Where the photograph of that name is going, or was moved, deleted, or gone for a while, the new one is another:
         its outputs get names of their own.
         """
@@ -221,7 +223,9 @@ class Ledger:
                        ON CONFLICT (folder, path) DO UPDATE SET size = excluded.size, mtime_ns = excluded.mtime_ns,
                        state = 'pending', outcome = '', reason = '', attempts = 0, suspect = 0, crashes = 0,
                        not_before = 0, noted_at = excluded.noted_at, started_at = NULL, finished_at = NULL,
-                       original = '', original_at = NULL, gone_since = NULL""",
+                       original = '', original_at = NULL, gone_since = NULL
+                       WHERE (size, mtime_ns) != (excluded.size, excluded.mtime_ns) OR NOT ("""
+                    f"{_KNOWN})",
                     (key, name, content.size, modified, now),
                 )
 

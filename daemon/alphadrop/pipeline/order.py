@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from alphadrop.engine.compose import enlargement
 from alphadrop.engine.cutout import Cut, Engine
 from alphadrop.engine.matte import hardened
 from alphadrop.engine.options import CutOptions
@@ -15,8 +14,6 @@ from alphadrop.engine.options import CutOptions
 __all__ = ["Finished", "Kind", "Order", "draw"]
 
 Kind = Literal["cutout", "mask"]
-_NOTABLE = 1.05
-"""Times that a subject is enlarged, beyond which it is said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +50,6 @@ def draw(engine: Engine, cut: Cut, order: Order, threads: int | None = None) -> 
     """Encode what is wanted of a photograph whose matte is found; by default with the engine's number of threads."""
     started = time.perf_counter()
     outputs: dict[Kind, list[bytes]] = {}
-    warnings = cut.photo.warnings
-    if cut.subject and (enlarged := enlargement(cut.alpha, order.options)) > _NOTABLE:
-        warnings = (*warnings, f"the subject was enlarged {enlarged:.1f} times")
     if order.hard:
         cut = replace(cut, alpha=hardened(cut.alpha))
     for kind in order.kinds if cut.subject or order.blank else ():
@@ -65,4 +59,4 @@ def draw(engine: Engine, cut: Cut, order: Order, threads: int | None = None) -> 
         else:
             outputs[kind] = engine.draw(cut, order.options, xmp=xmp, threads=threads)
     seconds = {**cut.seconds, "encode": time.perf_counter() - started}
-    return Finished(cut.subject, outputs, warnings, cut.model, seconds)
+    return Finished(cut.subject, outputs, cut.warnings, cut.model, seconds)

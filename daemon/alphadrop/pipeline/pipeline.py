@@ -48,6 +48,11 @@ class Pipeline:
         self._apart = apart
         self._turns = Turns()
         self._for_people = PixelBudget(in_flight_pixels)
+        """Of what somebody waits for, which does not wait for background work."""
+
+    def limit(self, in_flight_pixels: int) -> None:
+        """Have other limits for what comes from now on."""
+        self.budget, self._for_people = PixelBudget(in_flight_pixels), PixelBudget(in_flight_pixels)
 
     def cut(self, stream: BinaryIO, order: Order, cancellation: Cancellation) -> Finished:
         """Do a photograph of a hot folder, giving way to whatever somebody waits for.
@@ -128,7 +133,8 @@ class Pipeline:
             ModelError, Cancelled: as `cut`.
         """
         cancellation = cancellation or Cancellation()
-        with self._turns.interactive():
+        width, height = photo.size
+        with self._turns.interactive(), self._for_people.hold(width * height, cancellation):
             turn = self._turns.network(interactive=True, cancellation=cancellation)
             look = self.engine.look(photo, model=model, turn=turn, cancellation=cancellation)
             return self.engine.find_matte(look, options)

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import Request
-from starlette.datastructures import Headers
+from starlette.datastructures import Headers, UploadFile
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -16,7 +16,7 @@ from alphadrop.engine.cancellation import Cancellation
 from alphadrop.errors import BadOptions, EmptyPhoto
 from alphadrop.service.room import Place
 
-__all__ = ["Bounded", "exact_body", "picture_body", "while_awaited"]
+__all__ = ["Bounded", "exact_body", "picture_body", "picture_part", "while_awaited"]
 
 _PIECE_WITHIN = 30.0
 """Seconds that a client may be silent in the middle of a body."""
@@ -29,6 +29,8 @@ _LONGEST_PICTURE = 512_000_000
 _BY_SIZE = "/v1/matte"
 """Its body has the length of the picture."""
 _PICTURES = ("/v1/cutout", "/api/remove")
+_PARTS = 50
+"""Of a form, beside the picture."""
 
 
 class Bounded:
@@ -107,6 +109,31 @@ async def picture_body(request: Request, place: Place) -> bytearray:
     if not body:
         raise EmptyPhoto("the picture has no bytes", "send the file as the body: curl --data-binary @photo.jpg")
     return body
+
+
+async def picture_part(request: Request, name: str, place: Place) -> tuple[bytes, str, dict[str, str]]:
+    """Return a picture that is a part of a form, what it is called there, and the parts that are texts.
+
+    Raises:
+        BadOptions: there is no such part.
+        EmptyPhoto: it has no bytes.
+        TooBusy: there was no room for it in time.
+    """
+    end = time.monotonic() + _BODY_WITHIN
+
+    async def receive() -> Message:
+        message = await request.receive()
+        await place.grow(len(message.get("body", b"")), within=end - time.monotonic())
+        return message
+
+    async with Request(request.scope, receive).form(max_files=1, max_fields=_PARTS) as form:
+        part = form.get(name)
+        if not isinstance(part, UploadFile):
+            raise BadOptions(f"the picture is missing: no part `{name}`", f"send a form: curl -F {name}=@photo.jpg")
+        picture, texts = await part.read(), {key: text for key, text in form.items() if isinstance(text, str)}
+        if not picture:
+            raise EmptyPhoto("the picture has no bytes", f"send the file itself: curl -F {name}=@photo.jpg")
+        return picture, part.filename or "", texts
 
 
 async def _pieces(request: Request, place: Place) -> AsyncIterator[bytes]:

@@ -24,6 +24,8 @@ _LOOK_EVERY = 30.0
 """Seconds; a connection that two looks found the same is given up."""
 _CONNECTIONS = 128
 """At most at once."""
+_BY_PORT = 96
+"""Of these by the port, to which every user of the machine can connect: the others are left for this one."""
 
 
 class Connection(H11Protocol):
@@ -43,7 +45,8 @@ class Connection(H11Protocol):
             if not _is_own(peer):
                 self._refuse(NotYours("this daemon belongs to another user", "run your own: alphadrop run"))
                 return
-        if len(self.connections) > _CONNECTIONS:
+        by_port = sum(each.server != OWN_SOCKET for each in self.connections if isinstance(each, Connection))
+        if len(self.connections) > _CONNECTIONS or (self.server != OWN_SOCKET and by_port > _BY_PORT):
             self._refuse(TooBusy(f"{_CONNECTIONS} clients are connected already", "try again in a moment"))
         else:
             self._look_later()

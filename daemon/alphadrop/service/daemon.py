@@ -51,7 +51,7 @@ class Daemon(Protocol):
     ) -> Matte:
         """Find the matte of raw pixels; raises AlphadropError."""
 
-    def cut(self, data: bytearray, order: Order, cancellation: Cancellation) -> Finished:
+    def cut(self, data: bytes | bytearray, order: Order, cancellation: Cancellation) -> Finished:
         """Cut an encoded photograph out; raises AlphadropError."""
 
     def models(self) -> Models:

@@ -65,7 +65,11 @@ class Endpoint:
             raise _unavailable(folder, error) from error
         try:
             _lock(self._lock, folder)
-            endpoint_file(folder).unlink(missing_ok=True)  # a crash left it: its port may be another program's by now
+            try:
+                # A crash left it: its port may be another program's by now.
+                endpoint_file(folder).unlink(missing_ok=True)
+            except OSError as error:
+                raise _unavailable(endpoint_file(folder), error) from error
             self._bind(port)
         except BaseException:
             os.close(self._lock)
@@ -112,7 +116,7 @@ class Endpoint:
         except SocketUnavailable as error:
             if self._tcp is None:
                 raise
-            self.troubles = (*self.troubles, f"{error}; until then clients come by port {self.port}")
+            self.troubles = (*self.troubles, f"{error}; clients come by port {self.port}")
 
 
 def _bind_port(first: int) -> socket.socket | None:
@@ -158,7 +162,7 @@ def _lock(descriptor: int, folder: Path) -> None:
 
 def _bind(path: Path) -> socket.socket:
     if not hasattr(socket, "AF_UNIX"):
-        raise SocketUnavailable("this Python has no Unix sockets", "the daemon needs them in this version")
+        raise SocketUnavailable("this Python has no Unix sockets")
     if len(os.fsencode(path)) > _LONGEST_SOCKET_PATH:
         raise SocketUnavailable(
             f"{printable(path)}: too long for a socket ({_LONGEST_SOCKET_PATH} bytes)",

@@ -11,7 +11,7 @@ import contextlib
 import json
 import secrets
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -109,10 +109,13 @@ class Events:
             self._changed_jobs[number] = None
             self._woken.set()
 
+        def changed_somewhere(number: int) -> None:
+            loop.call_soon_threadsafe(changed, number)
+
         hooked = False
         while not self._ended:
             if not hooked:
-                hooked = self._hook(lambda number: loop.call_soon_threadsafe(changed, number))
+                hooked = self._hook(changed_somewhere)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._woken.wait(), _LOOK_EVERY if self._listeners else None)
             self._woken.clear()
@@ -122,7 +125,7 @@ class Events:
             if self._listeners:
                 await self._tell_status()
 
-    def _hook(self, changed: Any) -> bool:
+    def _hook(self, changed: Callable[[int], None]) -> bool:
         try:
             self._daemon.ledger.on_change = changed
         except LedgerError:
@@ -173,10 +176,10 @@ def event_calls(events: Events) -> APIRouter:
     async def listen(request: Request) -> StreamingResponse:
         """Server-sent events, each with JSON.
 
-        `status` is what /v1/status says, at first and whenever it is another; `job` is a photograph of /v1/jobs that
-        changed; `picture` is one of another call: waiting, working, done, failed or cancelled; `reset` says that
-        events were missed, and everything is to be asked anew; `end` is the last. With the header Last-Event-ID they go
-        on after that one.
+        `begin` comes first; `status` is what /v1/status says, then and whenever it is another; `job` is a photograph
+        of /v1/jobs that changed; `picture` is one of another call: waiting, working, done, failed or cancelled;
+        `reset` says that events were missed, and everything is to be asked anew; `end` is the last. With the header
+        Last-Event-ID they go on after that one.
         """
         return StreamingResponse(
             events.listen(request.headers.get("last-event-id", "")),

@@ -28,16 +28,14 @@ from alphadrop.config import Settings, as_mapping
 from alphadrop.engine.cancellation import Cancellation
 from alphadrop.engine.compose import straight_rgba
 from alphadrop.engine.cutout import Engine
-from alphadrop.engine.models import ModelSpec, locate
 from alphadrop.engine.options import CutOptions, Edges
 from alphadrop.engine.photo import from_image, own_pillow_limits
-from alphadrop.errors import AlphadropError, LedgerError, LedgerTooNew, ModelMissing, printable
-from alphadrop.hotfolder.hotfolders import FolderStatus, HotFolders
+from alphadrop.errors import AlphadropError, LedgerError, LedgerTooNew, printable
+from alphadrop.hotfolder.hotfolders import HotFolders
 from alphadrop.hotfolder.ledger import Ledger
 from alphadrop.pipeline.order import Finished, Order
 from alphadrop.pipeline.pipeline import Pipeline
 from alphadrop.pipeline.quiet import Surroundings
-from alphadrop.pipeline.turns import PixelBudget
 from alphadrop.service import logs
 from alphadrop.service.endpoint import BACKLOG, Endpoint
 from alphadrop.service.following import FollowedSettings
@@ -49,12 +47,10 @@ if TYPE_CHECKING:
     from alphadrop.service.reports import (
         ConfigurationInForce,
         ConfigurationReport,
-        FolderReport,
         LedgerReport,
         ModelReport,
         Models,
         PauseReport,
-        RegisteredModel,
         Status,
         Stopping,
     )
@@ -161,7 +157,7 @@ class _Process:
 
     def status(self) -> Status:
         """Return how things are."""
-        from alphadrop.service.reports import Status
+        from alphadrop.service.reports import Status, folder_report
 
         folders = self._folders
         return Status(
@@ -174,7 +170,7 @@ class _Process:
             configuration=self._configuration_report(),
             model=self._model_report(),
             ledger=self._ledger_report(),
-            folders=[_folder_report(folder) for folder in folders.status()] if folders is not None else [],
+            folders=[folder_report(folder) for folder in folders.status()] if folders is not None else [],
         )
 
     def stop(self) -> Stopping:
@@ -251,17 +247,17 @@ class _Process:
         found = cut.matte if output == "alpha" else straight_rgba(photo, cut.matte)
         return Matte(np.ascontiguousarray(found).data.cast("B"), cut.subject)
 
-    def cut(self, data: bytearray, order: Order, cancellation: Cancellation) -> Finished:
+    def cut(self, data: bytes | bytearray, order: Order, cancellation: Cancellation) -> Finished:
         """Cut an encoded photograph out."""
         with io.BytesIO(data) as stream:
             return self._pipeline.cut_file_now(stream, order, cancellation)
 
     def models(self) -> Models:
         """Return every network that is known by name."""
-        from alphadrop.service.reports import Models
+        from alphadrop.service.reports import Models, registered_model
 
         engine = self._pipeline.engine
-        return Models(models=[_registered(spec, engine) for spec in engine.known.values()])
+        return Models(models=[registered_model(spec, engine) for spec in engine.known.values()])
 
     def configuration(self) -> ConfigurationInForce:
         """Return the settings in force."""
@@ -309,7 +305,7 @@ class _Process:
             engine.warm()
             self._pipeline.engine = engine
         if settings.limits.in_flight_pixels != self._pipeline.budget.pixels:
-            self._pipeline.budget = PixelBudget(settings.limits.in_flight_pixels)
+            self._pipeline.limit(settings.limits.in_flight_pixels)
         self._pipeline.is_quiet = Surroundings(settings.quiet).are_quiet
         logs.set_level(settings.log_level)
         self.folders.use(settings.folders, history=settings.history)
@@ -427,41 +423,4 @@ def _engine_of(settings: Settings) -> Engine:
         threads=settings.threads,
         provider=settings.provider,
         max_pixels=settings.limits.pixels,
-    )
-
-
-def _folder_report(folder: FolderStatus) -> FolderReport:
-    """Return what the API says of a folder."""
-    from alphadrop.service.reports import FolderReport
-
-    return FolderReport(
-        input=printable(folder.input),
-        output=printable(folder.output),
-        health=folder.health.state,
-        remedy=folder.health.remedy,
-        warning=folder.health.warning,
-        **folder.counts,
-    )
-
-
-def _registered(spec: ModelSpec, engine: Engine) -> RegisteredModel:
-    """Return what the API says of a network."""
-    from alphadrop.service.reports import RegisteredModel
-
-    try:
-        locate(spec)
-        installed = True
-    except ModelMissing:
-        installed = False
-    return RegisteredModel(
-        name=spec.name,
-        description=spec.description,
-        licence=spec.licence,
-        commercial=spec.commercial,
-        input_size=spec.input_size,
-        size=spec.size,
-        installed=installed,
-        default=spec.name == engine.model,
-        device=engine.loaded.get(spec.name, ""),
-        seconds=engine.seconds.get(spec.name),
     )

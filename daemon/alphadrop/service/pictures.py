@@ -5,13 +5,14 @@ import base64
 import io
 import itertools
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, File, Form, Query, Request, Response, UploadFile
+from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, StreamingResponse
 from PIL import Image, ImageColor
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 from starlette.concurrency import run_in_threadpool
 
 from alphadrop.engine.cancellation import Cancellation
@@ -29,7 +30,7 @@ from alphadrop.engine.options import (
 )
 from alphadrop.errors import BadOptions, Cancelled, PhotoTooLarge, printable
 from alphadrop.pipeline.order import Finished, Kind, Order
-from alphadrop.service.bodies import exact_body, picture_body, while_awaited
+from alphadrop.service.bodies import exact_body, picture_body, picture_part, while_awaited
 from alphadrop.service.daemon import Daemon, MatteSize, Output
 from alphadrop.service.events import Events
 from alphadrop.service.refusals import ErrorAnswer
@@ -47,8 +48,6 @@ _LONGEST_SIDE = 65_535
 _PIECE = 1 << 18
 """Bytes of an answer that are handed over at once."""
 _LONGEST_NAME = 5000
-_ROOM_WITHIN = 300.0
-"""Seconds that an upload may wait for room."""
 _BINARY = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
 _MEDIA_TYPES: dict[Format, str] = {"png": "image/png", "webp": "image/webp", "tiff": "image/tiff", "jpeg": "image/jpeg"}
 _PICTURE_OUT: dict[str, Any] = {
@@ -96,50 +95,29 @@ class Wishes(BaseModel, extra="forbid"):
         return options_from(**{"keep_gps": keep_gps, **given})
 
 
-class _Asked:
-    """Parameters of rembg's; None where not given."""
+class Asked(BaseModel):
+    """The parameters of rembg's; others are passed over, as they are there."""
 
-    def __init__(self, **given: object) -> None:
-        self.given = {name: value for name, value in given.items() if value is not None}
-
-
-class _AskedInForm(_Asked):
-    def __init__(
-        self,
-        model: Annotated[str | None, Form()] = None,
-        a: Annotated[bool | None, Form()] = None,
-        af: Annotated[int | None, Form(ge=0, le=255)] = None,
-        ab: Annotated[int | None, Form(ge=0, le=255)] = None,
-        ae: Annotated[int | None, Form(ge=0)] = None,
-        om: Annotated[bool | None, Form()] = None,
-        ppm: Annotated[bool | None, Form()] = None,
-        bgc: Annotated[str | None, Form()] = None,
-    ) -> None:
-        super().__init__(model=model, a=a, af=af, ab=ab, ae=ae, om=om, ppm=ppm, bgc=bgc)
+    model: str | None = None
+    a: bool = True
+    """Alpha matting."""
+    af: Annotated[int | None, Query(ge=0, le=255)] = None
+    """With `ab` and `ae` a threshold of rembg's own matting, which changes nothing here."""
+    ab: Annotated[int | None, Query(ge=0, le=255)] = None
+    ae: Annotated[int | None, Query(ge=0)] = None
+    om: bool = False
+    """The mask alone."""
+    ppm: bool = False
+    """A hard mask."""
+    bgc: str | None = None
+    """`R,G,B,A` of 0 to 255."""
 
 
-class _AskedInQuery(_Asked):
-    def __init__(
-        self,
-        query_model: Annotated[str | None, Query(alias="model")] = None,
-        query_a: Annotated[bool | None, Query(alias="a")] = None,
-        query_af: Annotated[int | None, Query(alias="af", ge=0, le=255)] = None,
-        query_ab: Annotated[int | None, Query(alias="ab", ge=0, le=255)] = None,
-        query_ae: Annotated[int | None, Query(alias="ae", ge=0)] = None,
-        query_om: Annotated[bool | None, Query(alias="om")] = None,
-        query_ppm: Annotated[bool | None, Query(alias="ppm")] = None,
-        query_bgc: Annotated[str | None, Query(alias="bgc")] = None,
-    ) -> None:
-        super().__init__(
-            model=query_model,
-            a=query_a,
-            af=query_af,
-            ab=query_ab,
-            ae=query_ae,
-            om=query_om,
-            ppm=query_ppm,
-            bgc=query_bgc,
-        )
+_FORM: dict[str, Any] = {
+    **Asked.model_json_schema(),
+    "required": ["file"],
+}
+_FORM["properties"] = {"file": {"type": "string", "format": "binary"}, **_FORM["properties"]}
 
 
 def picture_calls(daemon: Daemon, events: Events) -> APIRouter:
@@ -263,13 +241,12 @@ def picture_calls(daemon: Daemon, events: Events) -> APIRouter:
                 "description": "A PNG; all transparent where no subject was found",
             }
         },
+        openapi_extra={"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": _FORM}}}},
     )
     async def remove(
         request: Request,
         place: Annotated[Place, Depends(take_place)],
-        file: Annotated[UploadFile, File()],
-        form: Annotated[_AskedInForm, Depends()],
-        query: Annotated[_AskedInQuery, Depends()],
+        query: Annotated[Asked, Query()],
     ) -> Response:
         """Send the picture as the part `file`; the parameters may be parts or stand in the query.
 
@@ -277,21 +254,20 @@ def picture_calls(daemon: Daemon, events: Events) -> APIRouter:
         rembg's own, change nothing. `om` asks for the mask alone, `ppm` for a hard one, `bgc` is `R,G,B,A` of 0 to 255.
         With `Accept: application/json` the answer is `{"image": "<base64 of the PNG>"}`.
         """
-        asked = {**query.given, **form.given}
-        mask, colour = bool(asked.get("om")), _colour(asked.get("bgc"))
-        opaque = colour is not None and colour[3] == 255
-        edges: Edges = "plain" if asked.get("a") is False else "refined"
-        background = colour[:3] if colour is not None and opaque and not mask else None
+        data, name, parts = await picture_part(request, "file", place)
+        asked = _agreed(query, parts)
+        mask, colour = asked.om, _colour(asked.bgc)
+        background = colour[:3] if colour is not None and colour[3] == 255 and not mask else None
         order = Order(
-            name=printable(file.filename or "the picture")[:_LONGEST_NAME],
-            options=CutOptions(edges=edges, background=background, keep_gps=daemon.keep_gps),
-            model=_our_name(asked.get("model"), daemon),
+            name=printable(name or "the picture")[:_LONGEST_NAME],
+            options=CutOptions(
+                edges="refined" if asked.a else "plain", background=background, keep_gps=daemon.keep_gps
+            ),
+            model=_our_name(asked.model, daemon),
             kinds=("mask",) if mask else ("cutout",),
-            hard=bool(asked.get("ppm")),
+            hard=asked.ppm,
             blank=True,
         )
-        await place.grow(file.size or 0, within=_ROOM_WITHIN)
-        data = bytearray(await file.read())
         finished: Finished = await done(request, "remove", lambda cancellation: daemon.cut(data, order, cancellation))
         png = b"".join(finished.outputs[order.kinds[0]])
         if colour is not None and 0 < colour[3] < 255 and not mask:
@@ -304,30 +280,37 @@ def picture_calls(daemon: Daemon, events: Events) -> APIRouter:
     return router
 
 
-def _our_name(model: object, daemon: Daemon) -> str:
+def _agreed(query: Asked, parts: Mapping[str, str]) -> Asked:
+    """Return what is asked in the query and in the parts of a form, which are nearer to the picture."""
+    try:
+        return Asked.model_validate({**query.model_dump(exclude_unset=True), **parts})
+    except ValidationError as error:
+        raise RequestValidationError([{**each, "loc": ("body", *each["loc"])} for each in error.errors()]) from error
+
+
+def _our_name(model: str | None, daemon: Daemon) -> str:
     """Return the network that a client of rembg's means."""
     if not model:
         return daemon.model
-    name = str(model)
     here = {each.name for each in daemon.models().models if each.installed}
-    return name if name in here else _OUR_NAMES.get(name, name)
+    return model if model in here else _OUR_NAMES.get(model, model)
 
 
-def _colour(text: object) -> tuple[int, int, int, int] | None:
+def _colour(text: str | None) -> tuple[int, int, int, int] | None:
     """Read `R,G,B,A` or a colour's name; None where there is none or nothing of it would be seen."""
     if text is None:
         return None
     try:
-        numbers = tuple(int(part) for part in str(text).split(","))
+        numbers = tuple(int(part) for part in text.split(","))
     except ValueError:
         try:
-            numbers = ImageColor.getcolor(str(text), "RGBA")  # type: ignore[assignment]
+            numbers = ImageColor.getcolor(text, "RGBA")  # type: ignore[assignment]
         except ValueError:
             numbers = ()
     if len(numbers) == 3:
         numbers = (*numbers, 255)
     if len(numbers) != 4 or not all(0 <= number <= 255 for number in numbers):
-        raise BadOptions(f"bgc is {str(text)!r}, which is no colour", "write R,G,B,A of 0 to 255: 255,255,255,255")
+        raise BadOptions(f"bgc is {text!r}, which is no colour", "write R,G,B,A of 0 to 255: 255,255,255,255")
     return numbers if numbers[3] else None
 
 

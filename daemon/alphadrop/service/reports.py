@@ -7,7 +7,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
-from alphadrop.errors import printable
+from alphadrop.engine.cutout import Engine
+from alphadrop.engine.models import ModelSpec, locate
+from alphadrop.errors import ModelMissing, printable
+from alphadrop.hotfolder.hotfolders import FolderStatus
 from alphadrop.hotfolder.ledger import Ledger, Row
 from alphadrop.hotfolder.ledger import State as JobState
 
@@ -28,7 +31,9 @@ __all__ = [
     "Status",
     "Stopping",
     "Which",
+    "folder_report",
     "job_report",
+    "registered_model",
 ]
 
 
@@ -235,4 +240,37 @@ def job_report(row: Row, ledger: Ledger) -> JobReport:
         original=row.original,
         original_at="" if row.original_at is None else printable(row.original_at),
         outputs=[printable(output) for output in ledger.outputs(row)],
+    )
+
+
+def folder_report(folder: FolderStatus) -> FolderReport:
+    """Return what the API says of a folder."""
+    return FolderReport(
+        input=printable(folder.input),
+        output=printable(folder.output),
+        health=folder.health.state,
+        remedy=folder.health.remedy,
+        warning=folder.health.warning,
+        **folder.counts,
+    )
+
+
+def registered_model(spec: ModelSpec, engine: Engine) -> RegisteredModel:
+    """Return what the API says of a network."""
+    try:
+        locate(spec)
+        installed = True
+    except ModelMissing:
+        installed = False
+    return RegisteredModel(
+        name=spec.name,
+        description=spec.description,
+        licence=spec.licence,
+        commercial=spec.commercial,
+        input_size=spec.input_size,
+        size=spec.size,
+        installed=installed,
+        default=spec.name == engine.model,
+        device=engine.loaded.get(spec.name, ""),
+        seconds=engine.seconds.get(spec.name),
     )
