@@ -272,7 +272,11 @@ class Engine:
         return Look(photo, saliency, spec.name, {"prepare": prepared, "network": clock.lap()})
 
     def find_matte(self, look: Look, options: CutOptions, *, decoding: float = 0) -> Cut:
-        """Turn what the network saw into the alpha matte of the photograph."""
+        """Turn what the network saw into the alpha matte of the photograph.
+
+        Raises:
+            BadOptions: the finished picture would have more pixels on a side than may be.
+        """
         clock = _Clock()
         photo, saliency = look.photo, look.saliency
         subject = has_subject(saliency)
@@ -281,7 +285,9 @@ class Engine:
         alpha = matte if photo.alpha is None else _multiplied(matte, np.asarray(photo.alpha))
         seconds = {"decode": decoding, **look.seconds, "matte": clock.lap()}
         warnings = photo.warnings
-        if subject and (enlarged := enlargement(alpha, options)) > _NOTABLE:
+        with _naming(photo.name):
+            enlarged = enlargement(alpha, options) if subject else 1.0
+        if enlarged > _NOTABLE:
             warnings = (*warnings, f"the subject was enlarged {enlarged:.1f} times")
         return Cut(photo, matte, alpha, subject, look.model, warnings, seconds)
 
