@@ -382,7 +382,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
 def test_row_39_hundreds_of_silent_clients_leave_descriptors_for_hot_folders_and_are_told_that_they_are_too_many(
     home: Home, photographs: dict[str, Path]
 ) -> None:
-    with begun(home, _PATIENT + _POOR.format(limit=256)) as daemon:
+    with begun(home, _PATIENT + _POOR.format(limit=200)) as daemon:
         with contextlib.ExitStack() as stack:
             clients = [stack.enter_context(daemon.connected()) for _ in range(300)]
             for client in clients[128:]:

@@ -53,7 +53,6 @@ def _run(chosen: argparse.Namespace) -> int:
     from alphadrop.service import lifecycle
 
     lifecycle.run(settings)
-    return DONE
 
 
 def define_status(command: argparse.ArgumentParser) -> None:

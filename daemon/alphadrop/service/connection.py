@@ -12,13 +12,18 @@ import struct
 from http import HTTPStatus
 
 import h11
+import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from alphadrop.errors import AlphadropError, NotYours, TooBusy
+from alphadrop.service.endpoint import BACKLOG
 from alphadrop.service.refusals import answer_to
 from alphadrop.service.trust import OWN_SOCKET
 
-__all__ = ["Connection"]
+__all__ = ["AT_A_TIME", "Connection", "Server"]
+
+AT_A_TIME = 8
+"""Connections taken before those taken earlier are looked at: each holds a descriptor, even if it will be refused."""
 
 _LOOK_EVERY = 30.0
 """Seconds; a connection that two looks found the same is given up."""
@@ -82,6 +87,19 @@ class Connection(H11Protocol):
             self.transport.abort()
         else:
             self._look_later()
+
+
+class Server(uvicorn.Server):
+    """Takes few connections at a time, and lets many wait for it.
+
+    asyncio has one number for both.
+    """
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to take connections."""
+        await super().startup(sockets)
+        for each in sockets or ():
+            each.listen(BACKLOG)
 
 
 def _is_own(peer: socket.socket) -> bool:

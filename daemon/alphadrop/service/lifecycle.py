@@ -17,7 +17,7 @@ import threading
 import time
 from collections.abc import Callable
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np
 from PIL import Image
@@ -37,7 +37,7 @@ from alphadrop.pipeline.order import Finished, Order
 from alphadrop.pipeline.pipeline import Pipeline
 from alphadrop.pipeline.quiet import Surroundings
 from alphadrop.service import logs
-from alphadrop.service.endpoint import BACKLOG, Endpoint
+from alphadrop.service.endpoint import Endpoint
 from alphadrop.service.following import FollowedSettings
 
 if TYPE_CHECKING:
@@ -67,8 +67,8 @@ _RETRY = 10.0
 """Seconds between two attempts to start what cannot be started yet."""
 
 
-def run(settings: Settings) -> None:
-    """Be the daemon until told to end.
+def run(settings: Settings) -> NoReturn:
+    """Be the daemon until told to end; the process ends with it.
 
     Raises:
         AlreadyRunning: another daemon of this user runs.
@@ -79,14 +79,13 @@ def run(settings: Settings) -> None:
     try:
         logs.set_up(paths.log_file(), settings.log_level)
         own_pillow_limits()
-        in_order = _Process(settings, endpoint).live()
+        _Process(settings, endpoint).live()
     finally:
         endpoint.close()
-    if not in_order or any(not each.daemon for each in threading.enumerate() if each is not threading.main_thread()):
-        # A thread that comes back from the network while the interpreter ends would abort the process, and one that
-        # serves a request and waits for a disk would keep it.
-        logging.shutdown()
-        os._exit(0)
+    # Without the interpreter's own end: a thread that comes back from the network or the log while it goes on would
+    # abort the process, and one that serves a request and waits for a disk would keep it.
+    logging.shutdown()
+    os._exit(0)
 
 
 def _return_big_blocks() -> None:
@@ -120,8 +119,8 @@ class _Process:
         self._ready = threading.Event()
         self._trouble: AlphadropError | None = None
 
-    def live(self) -> bool:
-        """Serve and work until told to end, then end; return whether every thread came to its end."""
+    def live(self) -> None:
+        """Serve and work until told to end, then end."""
         self._own_signals()
         for warning in (*self._following.settings.warnings, *self._endpoint.troubles):
             _log.warning("%s", warning)
@@ -153,7 +152,6 @@ class _Process:
         if finished and self._ledger is not None and not loading.is_alive():
             self._ledger.close()
         _log.info("ended")
-        return finished and not serving.is_alive() and not loading.is_alive()
 
     def status(self) -> Status:
         """Return how things are."""
@@ -329,10 +327,10 @@ class _Process:
         import uvicorn
 
         from alphadrop.service.api import make_app
-        from alphadrop.service.connection import Connection
+        from alphadrop.service.connection import AT_A_TIME, Connection, Server
         from alphadrop.service.trust import Trust
 
-        return uvicorn.Server(
+        return Server(
             uvicorn.Config(
                 Trust(
                     make_app(self),
@@ -348,7 +346,7 @@ class _Process:
                 access_log=False,
                 proxy_headers=False,
                 server_header=False,
-                backlog=BACKLOG,
+                backlog=AT_A_TIME,
                 timeout_graceful_shutdown=2,
             )
         )
