@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import io
 import json
 import os
 import re
@@ -26,9 +27,10 @@ from urllib.parse import urlencode
 
 import gi
 
+gi.require_version("Babl", "0.1")
 gi.require_version("Gegl", "0.4")
 gi.require_version("Gimp", "3.0")
-from gi.repository import Gegl, Gimp, GLib, GObject  # noqa: E402
+from gi.repository import Babl, Gegl, Gimp, GLib, GObject  # noqa: E402
 
 PROGRAM: list[str] = []
 """How the daemon's program is called, for the offer to start it; set by `alphadrop gimp install`."""
@@ -66,7 +68,7 @@ CHINESE = {
     "Asks the Alphadrop daemon on this machine for the subject of each selected layer, and puts it into the layer's "
     "mask, into a new layer, or makes the rest transparent.": "由本机的 Alphadrop 服务找出每个所选图层的主体，"
     "并将其写入图层蒙版、放入新图层，或将其余部分变为透明。",
-    "_Result": "结果(_R)",
+    "Resul_t": "结果(_T)",
     "What becomes of the layer": "如何处理图层",
     "Layer mask": "图层蒙版",
     "Hide the background; the pixels stay as they are": "隐藏背景，像素保持不变",
@@ -87,7 +89,7 @@ CHINESE = {
     "Follow the edges of the picture, for hair, fur and leaves": "贴合图像的边缘，适合头发、毛皮和树叶",
     "Plain": "平滑",
     "Take the outline as it was found, smooth and soft": "使用原始轮廓，平滑柔和",
-    "Search the _selection only": "仅在选区内寻找(_S)",
+    "Search the selectio_n only": "仅在选区内寻找(_N)",
     "Look for the subject inside the selection, and hide all that is outside": "只在选区内寻找主体，"
     "选区外的部分全部隐藏",
     "“{name}” is not a layer.": "“{name}”不是图层。",
@@ -237,7 +239,7 @@ class Alphadrop(Gimp.PlugIn):
         edges.add("refined", 0, _("Refined"), _("Follow the edges of the picture, for hair, fur and leaves"))
         edges.add("plain", 1, _("Plain"), _("Take the outline as it was found, smooth and soft"))
         flags = GObject.ParamFlags.READWRITE
-        procedure.add_choice_argument("result", _("_Result"), _("What becomes of the layer"), results, "mask", flags)
+        procedure.add_choice_argument("result", _("Resul_t"), _("What becomes of the layer"), results, "mask", flags)
         procedure.add_string_argument(
             "model",
             _("_Model"),
@@ -250,7 +252,7 @@ class Alphadrop(Gimp.PlugIn):
         )
         procedure.add_boolean_argument(
             "selection",
-            _("Search the _selection only"),
+            _("Search the selectio_n only"),
             _("Look for the subject inside the selection, and hide all that is outside"),
             False,
             flags,
@@ -299,7 +301,7 @@ def _asked(procedure: Gimp.Procedure, config: Gimp.ProcedureConfig, image: Gimp.
         known = Gtk.ListStore.new([str, str])
         for row in _models_to_offer(config.get_property("model")):
             known.append(row)
-        combo = GimpUi.StringComboBox(model=known, id_column=0, label_column=1, visible=True)
+        combo = GimpUi.StringComboBox(model=known, id_column=0, label_column=1, hexpand=True, visible=True)
         model = GimpUi.LabelStringWidget.new(_("_Model"), combo)
         model.set_tooltip_text(_("The model that finds the subject; nothing for the one that Alphadrop is set to"))
         both = GObject.BindingFlags.BIDIRECTIONAL | GObject.BindingFlags.SYNC_CREATE
@@ -506,8 +508,8 @@ def _strips(area: Gegl.Rectangle) -> Iterator[Gegl.Rectangle]:
         yield Gegl.Rectangle.new(area.x, top, area.width, min(STRIP, area.y + area.height - top))
 
 
-def _read(buffer: Gegl.Buffer, area: Gegl.Rectangle, format: str | None, size: int, name: str) -> bytes:
-    """Return pixels of so many bytes each; in the buffer's own format if none is named."""
+def _read(buffer: Gegl.Buffer, area: Gegl.Rectangle, format: str, size: int, name: str) -> bytes:
+    """Return pixels of so many bytes each."""
     pixels: bytes = buffer.get(area, 1.0, format, Gegl.AbyssPolicy.NONE)
     if len(pixels) != area.width * area.height * size:
         raise Failed(
@@ -638,54 +640,66 @@ def _put_on(layer: Gimp.Layer, mask: Gimp.LayerMask) -> None:
 def _erase(layer: Gimp.Layer, found: Found) -> None:
     """Make transparent what is not subject, and give the soft edge the subject's own colours.
 
-    Applying the mask makes GIMP keep the whole layer for undo, and computes its alpha. What it does to the colours
-    (32-bit integers do not come through) is overwritten with those the layer had, and those of the edge.
+    Applying the mask makes GIMP keep the whole layer for undo, and gives the layer its alpha. GIMP does it in 32-bit
+    floats, which hold every bit of most layers; where they do not, the layer's own bits are put back.
     """
     if hasattr(layer, "rasterize") and not layer.is_rasterized() and not layer.rasterize():
         raise _unwilling(layer, "rasterize")
+    Gegl.init(None)
+    area, name, own = _whole(layer), layer.get_name(), None
+    own_format, own_size = _own_format(layer), layer.get_bpp()
+    if "u32" in own_format or "double" in own_format:
+        own = Gegl.Buffer.new(own_format, 0, 0, area.width, area.height)
+        layer.get_buffer().copy(area, Gegl.AbyssPolicy.NONE, own, area)
     if not layer.has_alpha() and not layer.add_alpha():
         raise _unwilling(layer, "add_alpha")
-    own, width = layer.get_buffer().dup(), layer.get_width()
     _put_on(layer, found.mask)
     if not layer.remove_mask(Gimp.MaskApplyMode.APPLY):
         raise _unwilling(layer, "remove_mask")
     if layer.is_indexed():
         return
-    buffer, name, used = layer.get_buffer(), layer.get_name(), 0
-    size = layer.get_bpp()
-    for strip in _strips(_whole(layer)):
-        matte = found.matte[strip.y * width : (strip.y + strip.height) * width]
-        soft = [run.span() for run in SOFT.finditer(matte)]
-        wholly = [run.span() for run in WHOLLY.finditer(matte)] if found.is_all else []
-        if wholly == [(0, len(matte))]:
+    buffer, format, size = layer.get_buffer(), _own_format(layer), layer.get_bpp()
+    colours, alpha = io.BytesIO(found.colours), size - size // (2 if layer.is_gray() else 4)
+    for strip in _strips(area):
+        matte = found.matte[strip.y * area.width : (strip.y + strip.height) * area.width]
+        soft = [(run.start() * size, run.end() * size) for run in SOFT.finditer(matte)]
+        if not soft and own is None:
             continue
-        before, after = _read(own, strip, None, size, name), _read(buffer, strip, None, size, name)
-        count = sum(end - start for start, end in soft)
-        colours = _converted(own, strip, found.colours[4 * used : 4 * (used + count)], size, name)
-        used += count
-        pixels, start_of_alpha = bytearray(before), size - size // (2 if layer.is_gray() else 4)
+        applied = _read(buffer, strip, format, size, name)
+        pixels = bytearray(applied)
+        if own is not None:
+            before = _read(own, strip, own_format, own_size, name)
+            for byte in range(alpha):
+                pixels[byte::size] = before[byte::own_size]
+            for run in WHOLLY.finditer(matte if found.is_all and own_size == size else b""):
+                pixels[run.start() * size : run.end() * size] = before[run.start() * size : run.end() * size]
+        edge_applied = b"".join(applied[start:end] for start, end in soft)
+        edge = bytearray(_converted(colours.read(4 * len(edge_applied) // size), format, size, name))
+        for byte in range(alpha, size):
+            edge[byte::size] = edge_applied[byte::size]
         at = 0
         for start, end in soft:
-            pixels[start * size : end * size] = colours[at : at + (end - start) * size]
-            at += (end - start) * size
-        for byte in range(start_of_alpha, size):
-            pixels[byte::size] = after[byte::size]
-        for start, end in wholly:
-            pixels[start * size : end * size] = before[start * size : end * size]
-        buffer.set(strip, None, bytes(pixels))
+            pixels[start:end] = edge[at : at + end - start]
+            at += end - start
+        buffer.set(strip, format, bytes(pixels))
     buffer.flush()
-    layer.update(0, 0, width, layer.get_height())
+    layer.update(0, 0, area.width, area.height)
 
 
-def _converted(scratch: Gegl.Buffer, area: Gegl.Rectangle, colours: bytes, size: int, name: str) -> bytes:
-    """Return R'G'B'A pixels in the format and colour space of a buffer, whose area is used up for it."""
-    count = len(colours) // 4
-    rows = Gegl.Rectangle.new(area.x, area.y, area.width, -(-count // area.width))
-    if count == 0:
+def _converted(colours: bytes, format: str, size: int, name: str) -> bytes:
+    """Return R'G'B'A pixels in another format, of so many bytes each."""
+    row = Gegl.Rectangle.new(0, 0, len(colours) // 4, 1)
+    if row.width == 0:
         return b""
-    padded = colours + bytes(4 * (rows.width * rows.height - count))
-    scratch.set(rows, "R'G'B'A u8", padded)
-    return _read(scratch, rows, None, size, name)
+    converter = Gegl.Buffer.new(format, 0, 0, row.width, 1)
+    converter.set(row, "R'G'B'A u8", colours)
+    return _read(converter, row, format, size, name)
+
+
+def _own_format(layer: Gimp.Layer) -> str:
+    """Return the format in which a layer is stored, colour space and all: so it is read and written bit by bit."""
+    format: str = Babl.get_name(layer.get_format())
+    return format
 
 
 def _unwilling(layer: Gimp.Layer, step: str) -> Failed:
