@@ -60,6 +60,8 @@ SOFT = re.compile(rb"[\x01-\xfe]+")
 WHOLLY = re.compile(rb"\xff+")
 """A run of pixels that are wholly subject."""
 HIDDEN = re.compile(rb"\x00+")
+HARD = bytes(0 if value < 128 else 255 for value in range(256))
+"""What becomes of a matte where a pixel is either visible or not."""
 
 CHINESE = {
     "Remove Background": "移除背景",
@@ -653,6 +655,8 @@ def _erase(layer: Gimp.Layer, found: Found) -> None:
         layer.get_buffer().copy(area, Gegl.AbyssPolicy.NONE, own, area)
     if not layer.has_alpha() and not layer.add_alpha():
         raise _unwilling(layer, "add_alpha")
+    if layer.is_indexed():
+        _harden(found.mask)
     _put_on(layer, found.mask)
     if not layer.remove_mask(Gimp.MaskApplyMode.APPLY):
         raise _unwilling(layer, "remove_mask")
@@ -684,6 +688,14 @@ def _erase(layer: Gimp.Layer, found: Found) -> None:
         buffer.set(strip, format, bytes(pixels))
     buffer.flush()
     layer.update(0, 0, area.width, area.height)
+
+
+def _harden(mask: Gimp.LayerMask) -> None:
+    """Make a mask black and white: an indexed layer would be given an alpha that no file of the kind can hold."""
+    buffer = mask.get_buffer()
+    for strip in _strips(_whole(mask)):
+        buffer.set(strip, MASK, _read(buffer, strip, MASK, 1, mask.get_name()).translate(HARD))
+    buffer.flush()
 
 
 def _converted(colours: bytes, format: str, size: int, name: str) -> bytes:
@@ -862,7 +874,7 @@ def _start_is_wanted() -> bool:
     from gi.repository import Gtk
 
     question = Gtk.MessageDialog(
-        title=_("Remove Background"),
+        title="Alphadrop",
         message_type=Gtk.MessageType.QUESTION,
         text=_("Alphadrop is not running."),
         secondary_text=_("It is the program that finds the subject. Start it now? It goes on running when GIMP ends."),
