@@ -30,6 +30,10 @@
     - DaemonAnswered        the daemon answered with an error of its own
     - SocketUnavailable     no place for the daemon's socket
     - TooBusy               as much is asked of the daemon as it takes at once
+  + GimpError               something about GIMP
+    - NoGimp                no GIMP 3 is found
+    - GimpNotStarted        it has no folder of plug-ins yet, and has to make that itself
+    - PlugInUnusable        the plug-in that came with Alphadrop is not what it should be
   + LedgerError             the record of files cannot be used
     - LedgerDamaged         it is not a database, or no longer a whole one
     - LedgerTooNew          a newer Alphadrop wrote it
@@ -65,6 +69,8 @@ __all__ = [
     "DownloadFailed",
     "EmptyPhoto",
     "FileError",
+    "GimpError",
+    "GimpNotStarted",
     "InputChanged",
     "JobRefused",
     "LedgerDamaged",
@@ -74,11 +80,13 @@ __all__ = [
     "ModelDamaged",
     "ModelError",
     "ModelMissing",
+    "NoGimp",
     "NoSubject",
     "NoSuchJob",
     "NotRunning",
     "PhotoError",
     "PhotoTooLarge",
+    "PlugInUnusable",
     "ProviderUnavailable",
     "QuantizeFailed",
     "SocketUnavailable",
@@ -326,6 +334,30 @@ class TooBusy(DaemonError):
 
     code = "too_busy"
     transient = True
+
+
+class GimpError(AlphadropError):
+    """Something about GIMP."""
+
+    code = "gimp"
+
+
+class NoGimp(GimpError):
+    """No GIMP 3 is found."""
+
+    code = "no_gimp"
+
+
+class GimpNotStarted(GimpError):
+    """GIMP has no folder of plug-ins yet, and has to make that itself."""
+
+    code = "gimp_not_started"
+
+
+class PlugInUnusable(GimpError):
+    """The plug-in that came with Alphadrop is not what it should be."""
+
+    code = "plug_in"
 
 
 class LedgerError(AlphadropError):

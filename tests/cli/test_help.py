@@ -11,9 +11,13 @@ from alphadrop import __version__
 from alphadrop.cli import main
 
 COMMANDS = [
-    "run", "status", "pause", "resume", "stop", "jobs", "retry", "undo", "cut", "models", "config", "doctor",
+    "run", "status", "pause", "resume", "stop", "jobs", "retry", "undo", "cut", "models", "config", "gimp", "doctor",
 ]  # fmt: skip
-ACTIONS = {"models": ["list", "pull", "verify", "quantize"], "config": ["init", "check", "show"]}
+ACTIONS = {
+    "models": ["list", "pull", "verify", "quantize"],
+    "config": ["init", "check", "show"],
+    "gimp": ["install", "uninstall", "status"],
+}
 EVERY = [[name] for name in COMMANDS] + [[name, action] for name, actions in ACTIONS.items() for action in actions]
 
 

@@ -27,6 +27,7 @@ COMMANDS = {
     "cut": ("cut", "cut out the photographs named here"),
     "models": ("models", "list, fetch, check and quantize networks"),
     "config": ("config", "make, check and show the configuration"),
+    "gimp": ("gimp", "put the plug-in into GIMP, take it out, say how it is there"),
     "doctor": ("doctor", "look at the installation, say what is wrong and how to mend it"),
 }
 """Each command's module in this room, where `define_<command>` adds its arguments, and its help."""

@@ -87,7 +87,8 @@ def _look() -> Iterator[_Finding]:
     yield from _events()
     yield _daemon()
     yield _heic()
-    yield from _extras()
+    yield from _gimp()
+    yield _unit()
 
 
 def _model(settings: Settings) -> _Finding:
@@ -188,11 +189,33 @@ def _heic() -> _Finding:
     return _Finding("HEIC", "ok", "opened")
 
 
-def _extras() -> Iterator[_Finding]:
+def _gimp() -> Iterator[_Finding]:
+    from alphadrop.cli.gimp import told_of
+    from alphadrop.desktop import gimp, gimp_places
+
+    what = "GIMP plug-in"
+    try:
+        edition = gimp.Edition.here(__version__)
+    except AlphadropError as error:
+        yield _Finding(what, "wrong", error.message, error.hint)
+        return
+    try:
+        desk = gimp_places.Desk.here()
+        gimps = gimp_places.find_gimps(desk)
+        places = gimp_places.find_places(desk, gimps)
+        for place in places:
+            found = gimp.examine(place, edition)
+            yield _Finding(what, "ok" if found.in_order else "note", *told_of(found))
+        if not places:
+            yield _Finding(what, "note", gimp_places.none_found(gimps).message)
+    except AlphadropError as error:
+        yield _Finding(what, "note", error.message, error.hint)
+
+
+def _unit() -> _Finding:
     from alphadrop import paths
 
-    for what, file in (("GIMP plug-in", paths.gimp_plugin()), ("systemd unit", paths.units() / "alphadrop.service")):
-        if file.is_file():
-            yield _Finding(what, "ok", f"to be copied from {printable(file)}")
-        else:
-            yield _Finding(what, "wrong", f"{printable(file)} is not there", "install Alphadrop again")
+    file = paths.units() / "alphadrop.service"
+    if file.is_file():
+        return _Finding("systemd unit", "ok", f"to be copied from {printable(file)}")
+    return _Finding("systemd unit", "wrong", f"{printable(file)} is not there", "install Alphadrop again")

@@ -39,6 +39,10 @@ VERSION: str = ""
 
 PROCEDURE = "plug-in-alphadrop-remove-background"
 API_VERSION = 1
+PROGRAM: list[str] = []
+"""The command of the Alphadrop that this was installed by; set by: alphadrop gimp install."""
+VERSION: str = ""
+"""The version of the Alphadrop that this was installed by; set by: alphadrop gimp install."""
 STRIP = 128
 """Rows read or written at once: faster than the whole picture, and it is never in memory twice."""
 MASK = "Y u8"
