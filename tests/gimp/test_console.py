@@ -35,7 +35,7 @@ KINDS: dict[str, tuple[dict[str, Any], str]] = {
     "grey_alpha": ({"kind": "grey", "of": {"alpha": True}}, "new-layer"),
     "grey_deep": ({"kind": "deep", "of": {"precision": "U16_LINEAR", "picture": "small-grey"}}, "erase"),
     "indexed": ({"kind": "indexed"}, "mask new-layer erase"),
-    "wide": ({"kind": "profile", "of": {"icc": "wide.icc"}}, "mask erase"),
+    "wide": ({"kind": "profile", "of": {"icc": "wide.icc"}}, "erase"),
     "grey_profile": ({"kind": "profile", "of": {"icc": "grey.icc", "picture": "grey"}}, "erase"),
     "offset": ({"kind": "offset"}, "mask new-layer"),
     "in_group": ({"kind": "in_group"}, "new-layer"),
@@ -50,7 +50,7 @@ KINDS: dict[str, tuple[dict[str, Any], str]] = {
     "no_selection": ({"kind": "rgb", "arguments": {"selection": True}}, "mask"),
     "link": ({"kind": "link"}, "mask new-layer erase"),
     **{
-        name: ({"kind": "deep", "of": {"precision": name}}, "mask new-layer erase" if "U32" in name else "erase")
+        name: ({"kind": "deep", "of": {"precision": name}}, "mask new-layer erase" if name == "U32_LINEAR" else "erase")
         for name in PRECISIONS
     },
 }

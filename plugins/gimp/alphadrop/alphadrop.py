@@ -32,11 +32,6 @@ gi.require_version("Gegl", "0.4")
 gi.require_version("Gimp", "3.0")
 from gi.repository import Babl, Gegl, Gimp, GLib, GObject  # noqa: E402
 
-PROGRAM: list[str] = []
-"""How the daemon's program is called, for the offer to start it; set by `alphadrop gimp install`."""
-VERSION: str = ""
-"""The version of Alphadrop that this file came with; set by `alphadrop gimp install`."""
-
 PROCEDURE = "plug-in-alphadrop-remove-background"
 API_VERSION = 1
 PROGRAM: list[str] = []
