@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Mapping
@@ -28,6 +29,7 @@ BUILD = HERE / "build_root.sh"
 PATIENCE = 400.0
 """Seconds for one GIMP, start and end included."""
 GIMPRC = """\
+(config-version "{version}")
 (plug-in-path "/mnt/{plug_ins}:${{gimp_plug_in_dir}}/plug-ins")
 (check-updates no)
 (show-welcome-dialog no)
@@ -63,8 +65,15 @@ class Gimp:
             plugin.write_text(source.replace(line, f"PROGRAM: list[str] = {json.dumps(program)}\n"))
         folder = self.shared / name
         folder.mkdir()
-        (folder / "gimprc").write_text(GIMPRC.format(plug_ins=plugin.parents[1].name))
+        (folder / "gimprc").write_text(GIMPRC.format(version=self._version(), plug_ins=plugin.parents[1].name))
         (folder / "shortcutsrc").write_text(SHORTCUTS)
+
+    def _version(self) -> str:
+        """Return the version as GIMP says it: a profile of another one is greeted with a window."""
+        installed = (self.root / "var" / "lib" / "dpkg" / "status").read_text()
+        found = re.search(r"^Package: gimp\n(?:.+\n)*?Version: (?:\d+:)?([\d.]+)", installed, re.MULTILINE)
+        assert found
+        return found[1]
 
     def run(
         self,
