@@ -27,8 +27,8 @@ from daemon_process import PATIENCE, Home, wait_for
 
 _IMPATIENT = """
 import sys
-from alphadrop.service import api, connection
-api._PIECE_WITHIN, api._BODY_WITHIN = 2.0, 4.0
+from alphadrop.service import bodies, connection
+bodies._PIECE_WITHIN, bodies._BODY_WITHIN = 2.0, 4.0
 connection._LOOK_EVERY = 2.0
 from alphadrop.cli import main
 sys.exit(main())
@@ -44,8 +44,8 @@ from alphadrop.service import connection
 connection._LOOK_EVERY = 3600.0
 """
 _SMALL_ROOM = """
-from alphadrop.service import api
-api._PICTURES_SIZE = 50_000_000
+from alphadrop.service import pictures
+pictures._PICTURES_SIZE = 50_000_000
 """
 _ENDLESS_AT_FIRST = """
 import sys, threading

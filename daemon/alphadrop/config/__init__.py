@@ -1,7 +1,8 @@
 """YAML to typed settings: every error at once, each with its file and line and the right spelling where it is near.
 
 * `load` and `parse` read a configuration, or raise one `ConfigError` that holds everything wrong with it.
-* `create_default` writes the annotated default for a new user; `as_yaml` says what is in force.
+* `create_default` writes the annotated default for a new user; `as_yaml` and `as_mapping` say
+  what is in force.
 
 Inside, one direction: `document` (text to guarded YAML nodes), `values` (one value), `schema` (the tables of keys, and
 what becomes of them), `checks` (folders against each other), `loading` and `writing`.
@@ -11,6 +12,6 @@ from __future__ import annotations
 
 from alphadrop.config.loading import load, parse
 from alphadrop.config.settings import Limits, LogLevel, Settings
-from alphadrop.config.writing import as_yaml, create_default
+from alphadrop.config.writing import as_mapping, as_yaml, create_default
 
-__all__ = ["Limits", "LogLevel", "Settings", "as_yaml", "create_default", "load", "parse"]
+__all__ = ["Limits", "LogLevel", "Settings", "as_mapping", "as_yaml", "create_default", "load", "parse"]

@@ -16,14 +16,21 @@ from alphadrop.engine.options import Background, Canvas
 from alphadrop.errors import reading_failed, writing_failed
 from alphadrop.hotfolder.settings import FolderSettings
 
-__all__ = ["as_yaml", "create_default"]
+__all__ = ["as_mapping", "as_yaml", "create_default"]
 
 _PICTURES = re.compile(r"^(\s*(?:- )?(?:input|output): )~/Pictures/(\S+)", re.MULTILINE)
 
 
 def as_yaml(settings: Settings) -> str:
     """Return every setting in force as YAML, presets resolved; reading it gives the same settings."""
-    whole = {
+    return yaml.safe_dump(
+        as_mapping(settings), sort_keys=False, allow_unicode=True, default_flow_style=None, width=1000
+    )
+
+
+def as_mapping(settings: Settings) -> dict[str, Any]:
+    """Return every setting in force as the file would say it: numbers, texts, lists and mappings alone."""
+    return {
         "model": settings.model,
         "threads": settings.threads,
         "provider": settings.provider,
@@ -35,7 +42,6 @@ def as_yaml(settings: Settings) -> str:
         "folders": [_folder(folder) for folder in settings.folders],
         "models": [_model(model) for model in settings.models],
     }
-    return yaml.safe_dump(whole, sort_keys=False, allow_unicode=True, default_flow_style=None, width=1000)
 
 
 def create_default(file: Path, pictures: Path | None = None) -> Path:

@@ -17,7 +17,7 @@ from alphadrop.engine.options import Background, CutOptions
 from alphadrop.engine.photo import Photo, decode, to_srgb
 from alphadrop.errors import CannotRead, PhotoError, printable, reading_failed
 
-__all__ = ["cutout_picture", "enlargement", "mask_picture"]
+__all__ = ["cutout_picture", "enlargement", "mask_picture", "straight_rgba"]
 
 _SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
 
@@ -49,6 +49,15 @@ def cutout_picture(photo: Photo, alpha: NDArray[np.uint8], options: CutOptions) 
     if options.background is not None:
         finished = _over(finished, options.background, icc)
     return Picture(np.atleast_3d(np.asarray(finished)), icc, photo.dpi, photo.exif)
+
+
+def straight_rgba(photo: Photo, matte: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return the colours of a photograph with a matte; shape (H, W, 4), uint8.
+
+    The colours are the photograph's own where the matte is 255, the subject's in the soft edge, and zero farther than
+    two pixels from the subject.
+    """
+    return _straight(photo.image.convert("RGB"), matte, refined=True)
 
 
 def mask_picture(photo: Photo, alpha: NDArray[np.uint8], options: CutOptions) -> Picture:

@@ -9,9 +9,10 @@ cut_file("shoe.jpg", "shoe-white.jpg", background="white", crop="subject", margi
 from __future__ import annotations
 
 import io
+import statistics
 import threading
 import time
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
@@ -60,6 +61,8 @@ __all__ = [
 
 DEFAULT_MODEL = "u2net-int8"
 _LOADED_AT_MOST = 2
+_RUNS_KEPT = 9
+"""Of each network, to say how long one takes."""
 
 Outcome = Literal["done", "no_subject"]
 
@@ -148,6 +151,7 @@ class Engine:
         self._known = models.registry(own_models)
         self._provider: Provider = provider
         self._load = load or self._load_with_onnxruntime
+        self._took: dict[str, deque[float]] = {}
         self._loaded: OrderedDict[str, tuple[int, Segmenter]] = OrderedDict()
         self._lock = threading.Lock()
         self._loading = threading.Lock()
@@ -196,6 +200,17 @@ class Engine:
         """The models in memory and the device each runs on."""
         with self._lock:
             return {name: segmenter.device for name, (_, segmenter) in self._loaded.items()}
+
+    @property
+    def seconds(self) -> Mapping[str, float]:
+        """Of one run of each network that has run: the median of the last runs."""
+        with self._lock:
+            return {name: statistics.median(took) for name, took in self._took.items()}
+
+    @property
+    def known(self) -> Mapping[str, ModelSpec]:
+        """Every network that is known by name."""
+        return self._known
 
     def cut(self, stream: BinaryIO, name: str, options: CutOptions, *, model: str | None = None) -> Cut:
         """Decode a photograph and find its matte.
@@ -248,7 +263,10 @@ class Engine:
             clock.lap()
             # Not sooner, and under no name: who waits for his turn would keep a network that is to be replaced.
             saliency = self.warm(spec.name, threads).saliency(view, cancellation)
-        return Look(photo, saliency, spec.name, {"prepare": prepared, "network": clock.lap()})
+        took = clock.lap()
+        with self._lock:
+            self._took.setdefault(spec.name, deque(maxlen=_RUNS_KEPT)).append(took)
+        return Look(photo, saliency, spec.name, {"prepare": prepared, "network": took})
 
     def find_matte(self, look: Look, options: CutOptions, *, decoding: float = 0) -> Cut:
         """Turn what the network saw into the alpha matte of the photograph."""

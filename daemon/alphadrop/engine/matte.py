@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from alphadrop.engine.field import Field, box_mean, coarse_size, each_tile, planes
 from alphadrop.engine.options import Edges
 
-__all__ = ["alpha_matte", "enlarge"]
+__all__ = ["alpha_matte", "enlarge", "hardened"]
 
 _GRID = 90_000
 """Points of the coarse grid."""
@@ -24,6 +24,8 @@ _EPSILON = 1e-4
 """Regularisation: the variance (of colours 0..1) below which an area counts as flat."""
 _LEVELS = (0.1, 0.9)
 """Refined values outside become 0 and 1."""
+_SMOOTHING = 2
+"""Radius in pixels."""
 _SURE = 0.02
 """A map this near to 0 or 1 over the whole window leaves nothing to refine."""
 
@@ -47,6 +49,13 @@ def enlarge(saliency: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.
     """Return a saliency map at the size (width, height) of the photograph; shape (H, W), uint8."""
     eight_bit = Image.fromarray(np.rint(saliency * 255).astype(np.uint8))
     return np.array(eight_bit.resize(size, Image.Resampling.BICUBIC))
+
+
+def hardened(matte: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return a matte of 0 and 255 alone: specks of a pixel dropped (opening), its outline smoothed; shape (H, W)."""
+    image = Image.fromarray(matte).filter(ImageFilter.MinFilter(3)).filter(ImageFilter.MaxFilter(3))
+    smooth = np.asarray(image.filter(ImageFilter.GaussianBlur(_SMOOTHING)))
+    return np.where(smooth > 127, np.uint8(255), np.uint8(0))
 
 
 def _refine(matte: NDArray[np.uint8], saliency: NDArray[np.float32], image: Image.Image) -> NDArray[np.uint8]:

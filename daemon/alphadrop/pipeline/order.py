@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from alphadrop.engine.compose import enlargement
 from alphadrop.engine.cutout import Cut, Engine
+from alphadrop.engine.matte import hardened
 from alphadrop.engine.options import CutOptions
 
 __all__ = ["Finished", "Kind", "Order", "draw"]
 
 Kind = Literal["cutout", "mask"]
+_NOTABLE = 1.05
+"""Times that a subject is enlarged, beyond which it is said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +30,10 @@ class Order:
     kinds: Sequence[Kind] = ("cutout",)
     xmp: Mapping[Kind, bytes] = field(default_factory=dict)
     """Packets that the outputs are to carry."""
+    hard: bool = False
+    """Whether the matte is to be all or nothing, smoothed and without specks."""
+    blank: bool = False
+    """Whether a photograph without a subject gets outputs too, in which nothing is left of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +42,7 @@ class Finished:
 
     subject: bool
     outputs: Mapping[Kind, list[bytes]]
-    """Empty where there is no subject."""
+    """Empty where there is no subject, unless ordered `blank`."""
     warnings: tuple[str, ...]
     model: str
     seconds: Mapping[str, float]
@@ -45,11 +53,16 @@ def draw(engine: Engine, cut: Cut, order: Order, threads: int | None = None) -> 
     """Encode what is wanted of a photograph whose matte is found; by default with the engine's number of threads."""
     started = time.perf_counter()
     outputs: dict[Kind, list[bytes]] = {}
-    for kind in order.kinds if cut.subject else ():
+    warnings = cut.photo.warnings
+    if cut.subject and (enlarged := enlargement(cut.alpha, order.options)) > _NOTABLE:
+        warnings = (*warnings, f"the subject was enlarged {enlarged:.1f} times")
+    if order.hard:
+        cut = replace(cut, alpha=hardened(cut.alpha))
+    for kind in order.kinds if cut.subject or order.blank else ():
         xmp = order.xmp.get(kind)
         if kind == "mask":
             outputs[kind] = engine.draw_mask(cut, order.options, xmp=xmp, threads=threads)
         else:
             outputs[kind] = engine.draw(cut, order.options, xmp=xmp, threads=threads)
     seconds = {**cut.seconds, "encode": time.perf_counter() - started}
-    return Finished(cut.subject, outputs, cut.photo.warnings, cut.model, seconds)
+    return Finished(cut.subject, outputs, warnings, cut.model, seconds)

@@ -47,6 +47,7 @@ class Pipeline:
         self.is_quiet = is_quiet or Surroundings("never").are_quiet
         self._apart = apart
         self._turns = Turns()
+        self._for_people = PixelBudget(in_flight_pixels)
 
     def cut(self, stream: BinaryIO, order: Order, cancellation: Cancellation) -> Finished:
         """Do a photograph of a hot folder, giving way to whatever somebody waits for.
@@ -101,6 +102,22 @@ class Pipeline:
         with budget.hold(budget.pixels, cancellation):
             self._turns.give_way(cancellation)
             return self._apart(data, order, recipe, cancellation)
+
+    def cut_file_now(self, stream: BinaryIO, order: Order, cancellation: Cancellation) -> Finished:
+        """Do an encoded photograph that somebody waits for, before everything else.
+
+        Raises:
+            PhotoError, ModelError, BadOptions, CannotRead, Cancelled: as `cut`.
+        """
+        engine = self.engine
+        pixels = count_pixels(stream, order.name, max_pixels=engine.max_pixels)
+        with self._turns.interactive(), self._for_people.hold(pixels, cancellation):
+            started = time.perf_counter()
+            photo = decode(stream, order.name, max_pixels=engine.max_pixels, keep_gps=order.options.keep_gps)
+            decoding = time.perf_counter() - started
+            turn = self._turns.network(interactive=True, cancellation=cancellation)
+            look = engine.look(photo, model=order.model, turn=turn, cancellation=cancellation)
+            return draw(engine, engine.find_matte(look, order.options, decoding=decoding), order)
 
     def cut_now(
         self, photo: Photo, options: CutOptions, *, model: str | None = None, cancellation: Cancellation | None = None

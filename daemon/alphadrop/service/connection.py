@@ -12,7 +12,7 @@ import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from alphadrop.errors import TooBusy
-from alphadrop.service.api import answer_to
+from alphadrop.service.refusals import answer_to
 
 __all__ = ["Connection"]
 

@@ -7,6 +7,7 @@ or puts it back, within ten seconds; a second one ends the process at once.
 from __future__ import annotations
 
 import ctypes
+import io
 import logging
 import os
 import signal
@@ -23,14 +24,17 @@ from PIL import Image
 
 from alphadrop import __version__, paths
 from alphadrop.client import API_VERSION
-from alphadrop.config import Settings
+from alphadrop.config import Settings, as_mapping
 from alphadrop.engine.cancellation import Cancellation
+from alphadrop.engine.compose import straight_rgba
 from alphadrop.engine.cutout import Engine
+from alphadrop.engine.models import ModelSpec, locate
 from alphadrop.engine.options import CutOptions, Edges
 from alphadrop.engine.photo import from_image, own_pillow_limits
-from alphadrop.errors import AlphadropError, LedgerError, LedgerTooNew, printable
+from alphadrop.errors import AlphadropError, LedgerError, LedgerTooNew, ModelMissing, printable
 from alphadrop.hotfolder.hotfolders import FolderStatus, HotFolders
 from alphadrop.hotfolder.ledger import Ledger
+from alphadrop.pipeline.order import Finished, Order
 from alphadrop.pipeline.pipeline import Pipeline
 from alphadrop.pipeline.quiet import Surroundings
 from alphadrop.pipeline.turns import PixelBudget
@@ -41,14 +45,16 @@ from alphadrop.service.following import FollowedSettings
 if TYPE_CHECKING:
     import uvicorn
 
-    from alphadrop.service.api import (
+    from alphadrop.service.daemon import Matte, MatteSize, Output
+    from alphadrop.service.reports import (
+        ConfigurationInForce,
         ConfigurationReport,
         FolderReport,
         LedgerReport,
-        Matte,
-        MatteSize,
         ModelReport,
+        Models,
         PauseReport,
+        RegisteredModel,
         Status,
         Stopping,
     )
@@ -153,7 +159,7 @@ class _Process:
 
     def status(self) -> Status:
         """Return how things are."""
-        from alphadrop.service.api import Status
+        from alphadrop.service.reports import Status
 
         folders = self._folders
         return Status(
@@ -171,7 +177,7 @@ class _Process:
 
     def stop(self) -> Stopping:
         """Begin to end."""
-        from alphadrop.service.api import Stopping
+        from alphadrop.service.reports import Stopping
 
         self._ending.set()
         self._tell_to_end.send(b"\0")
@@ -214,17 +220,58 @@ class _Process:
         """The most that a picture may have."""
         return self._pipeline.engine.max_pixels
 
+    @property
+    def model(self) -> str:
+        """The network that is used where none is named."""
+        return self._pipeline.engine.model
+
+    @property
+    def keep_gps(self) -> bool:
+        """Whether places stay in the metadata where nothing else is asked for."""
+        return self._following.settings.keep_gps
+
     def matte(
-        self, pixels: bytearray, size: MatteSize, model: str | None, edges: Edges, cancellation: Cancellation
+        self,
+        pixels: bytearray,
+        size: MatteSize,
+        model: str | None,
+        edges: Edges,
+        output: Output,
+        cancellation: Cancellation,
     ) -> Matte:
         """Find the matte of raw pixels."""
-        from alphadrop.service.api import Matte
+        from alphadrop.service.daemon import Matte
 
         array = np.frombuffer(pixels, np.uint8).reshape(size.height, size.width, size.channels)
         image = Image.fromarray(array if size.channels > 1 else array[..., 0])
         photo, options = from_image(image, "the picture"), CutOptions(edges=edges)
         cut = self._pipeline.cut_now(photo, options, model=model, cancellation=cancellation)
-        return Matte(cut.matte.tobytes(), cut.subject)
+        found = cut.matte if output == "alpha" else straight_rgba(photo, cut.matte)
+        return Matte(np.ascontiguousarray(found).data.cast("B"), cut.subject)
+
+    def cut(self, data: bytearray, order: Order, cancellation: Cancellation) -> Finished:
+        """Cut an encoded photograph out."""
+        with io.BytesIO(data) as stream:
+            return self._pipeline.cut_file_now(stream, order, cancellation)
+
+    def models(self) -> Models:
+        """Return every network that is known by name."""
+        from alphadrop.service.reports import Models
+
+        engine = self._pipeline.engine
+        return Models(models=[_registered(spec, engine) for spec in engine.known.values()])
+
+    def configuration(self) -> ConfigurationInForce:
+        """Return the settings in force."""
+        from alphadrop.service.reports import ConfigurationInForce
+
+        settings = self._following.settings
+        return ConfigurationInForce(
+            file=printable(settings.file),
+            settings=as_mapping(settings),
+            warnings=list(settings.warnings),
+            problems=list(self._following.problems),
+        )
 
     def _load(self) -> None:
         """Begin to look, and load the model, however long either takes to become possible; only then is there work."""
@@ -331,7 +378,7 @@ class _Process:
         return "starting" if self._trouble is None else "waiting for a model"
 
     def _model_report(self) -> ModelReport:
-        from alphadrop.service.api import ModelReport
+        from alphadrop.service.reports import ModelReport
 
         error, engine = self._trouble, self._pipeline.engine
         if error is not None and not isinstance(error, LedgerError):
@@ -340,7 +387,7 @@ class _Process:
         return ModelReport(name=engine.model, state="ready" if device else "loading", device=device)
 
     def _ledger_report(self) -> LedgerReport:
-        from alphadrop.service.api import LedgerReport
+        from alphadrop.service.reports import LedgerReport
 
         trouble = self._folders.trouble if self._folders is not None else None
         if trouble is None and isinstance(self._trouble, LedgerError):
@@ -351,13 +398,13 @@ class _Process:
         return LedgerReport(state="ready" if self._ledger is not None else "opening", notes=notes)
 
     def _configuration_report(self) -> ConfigurationReport:
-        from alphadrop.service.api import ConfigurationReport
+        from alphadrop.service.reports import ConfigurationReport
 
         following = self._following
         return ConfigurationReport(file=printable(following.settings.file), problems=list(following.problems))
 
     def _pause_report(self) -> PauseReport | None:
-        from alphadrop.service.api import PauseReport
+        from alphadrop.service.reports import PauseReport
 
         pause = self._folders.paused if self._folders is not None else None
         return None if pause is None else PauseReport(until=pause.until)
@@ -375,7 +422,7 @@ def _engine_of(settings: Settings) -> Engine:
 
 def _folder_report(folder: FolderStatus) -> FolderReport:
     """Return what the API says of a folder."""
-    from alphadrop.service.api import FolderReport
+    from alphadrop.service.reports import FolderReport
 
     return FolderReport(
         input=printable(folder.input),
@@ -384,4 +431,27 @@ def _folder_report(folder: FolderStatus) -> FolderReport:
         remedy=folder.health.remedy,
         warning=folder.health.warning,
         **folder.counts,
+    )
+
+
+def _registered(spec: ModelSpec, engine: Engine) -> RegisteredModel:
+    """Return what the API says of a network."""
+    from alphadrop.service.reports import RegisteredModel
+
+    try:
+        locate(spec)
+        installed = True
+    except ModelMissing:
+        installed = False
+    return RegisteredModel(
+        name=spec.name,
+        description=spec.description,
+        licence=spec.licence,
+        commercial=spec.commercial,
+        input_size=spec.input_size,
+        size=spec.size,
+        installed=installed,
+        default=spec.name == engine.model,
+        device=engine.loaded.get(spec.name, ""),
+        seconds=engine.seconds.get(spec.name),
     )

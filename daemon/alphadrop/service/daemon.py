@@ -1,0 +1,98 @@
+"""What the calls of the API need of the process that they are served by."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from alphadrop.engine.cancellation import Cancellation
+from alphadrop.engine.options import Edges
+from alphadrop.hotfolder.hotfolders import HotFolders
+from alphadrop.hotfolder.ledger import Ledger
+from alphadrop.pipeline.order import Finished, Order
+from alphadrop.service.reports import ConfigurationInForce, Models, Status, Stopping
+
+__all__ = ["Daemon", "Matte", "MatteSize", "Output"]
+
+Output = Literal["alpha", "rgba"]
+
+
+class Daemon(Protocol):
+    """What the calls need of the process they are served by."""
+
+    def status(self) -> Status:
+        """Return how things are."""
+
+    def stop(self) -> Stopping:
+        """Begin to end."""
+
+    def pause(self, seconds: float | None) -> None:
+        """Let the hot folders rest; raises LedgerError."""
+
+    def resume(self) -> None:
+        """Let the hot folders go on; raises LedgerError."""
+
+    @property
+    def folders(self) -> HotFolders:
+        """The hot folders; raises LedgerError while they wait for the ledger."""
+
+    @property
+    def ledger(self) -> Ledger:
+        """The record of files; raises LedgerError while it cannot be opened."""
+
+    def matte(
+        self,
+        pixels: bytearray,
+        size: MatteSize,
+        model: str | None,
+        edges: Edges,
+        output: Output,
+        cancellation: Cancellation,
+    ) -> Matte:
+        """Find the matte of raw pixels; raises AlphadropError."""
+
+    def cut(self, data: bytearray, order: Order, cancellation: Cancellation) -> Finished:
+        """Cut an encoded photograph out; raises AlphadropError."""
+
+    def models(self) -> Models:
+        """Return every network that is known by name."""
+
+    def configuration(self) -> ConfigurationInForce:
+        """Return the settings in force."""
+
+    @property
+    def max_pixels(self) -> int:
+        """The most that a picture may have."""
+
+    @property
+    def model(self) -> str:
+        """The network that is used where none is named."""
+
+    @property
+    def keep_gps(self) -> bool:
+        """Whether places stay in the metadata where nothing else is asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class MatteSize:
+    """The layout of raw pixels: rows of 8-bit sRGB, one after the other."""
+
+    width: int
+    height: int
+    channels: int
+    """1 grey, 2 grey and alpha, 3 RGB, 4 RGBA."""
+
+    @property
+    def length(self) -> int:
+        """Bytes."""
+        return self.width * self.height * self.channels
+
+
+@dataclass(frozen=True, slots=True)
+class Matte:
+    """What was found."""
+
+    pixels: memoryview
+    """Bytes. Of `alpha`: rows of one value a pixel, the matte without the alpha that came with the pixels. Of `rgba`:
+    rows of straight colours, in the soft edge the subject's own, each followed by the same matte."""
+    subject: bool

@@ -1,0 +1,360 @@
+"""The calls that take a picture: its matte, its cut-out, and what rembg's clients ask."""
+
+import asyncio
+import base64
+import io
+import json
+from collections.abc import AsyncIterator, Callable
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Depends, File, Form, Query, Request, Response, UploadFile
+from fastapi.responses import JSONResponse, StreamingResponse
+from PIL import Image, ImageColor
+from pydantic import BaseModel
+from starlette.concurrency import run_in_threadpool
+
+from alphadrop.engine.cancellation import Cancellation
+from alphadrop.engine.cutout import options_from
+from alphadrop.engine.options import (
+    Alignment,
+    Crop,
+    CutOptions,
+    Edges,
+    Format,
+    PngEffort,
+    parse_aspect,
+    parse_background,
+    parse_size,
+)
+from alphadrop.errors import BadOptions, PhotoTooLarge, printable
+from alphadrop.pipeline.order import Finished, Kind, Order
+from alphadrop.service.bodies import exact_body, picture_body, while_awaited
+from alphadrop.service.daemon import Daemon, MatteSize, Output
+from alphadrop.service.refusals import ErrorAnswer
+from alphadrop.service.room import Place, Room
+
+__all__ = ["picture_calls"]
+
+_PICTURES = 64
+"""Pictures that may wait or be at work at once."""
+_PICTURES_SIZE = 256_000_000
+"""Bytes that they may hold together, and the one that came first as many more as it has."""
+_AT_WORK = 4
+"""Pictures worked on at once. One is in the network at a time; the threads of the others serve the other calls."""
+_LONGEST_SIDE = 65_535
+_PIECE = 1 << 18
+"""Bytes of an answer that are handed over at once."""
+_LONGEST_NAME = 200
+_ROOM_WITHIN = 300.0
+"""Seconds that an upload may wait for room."""
+_BINARY = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
+_MEDIA_TYPES: dict[Format, str] = {"png": "image/png", "webp": "image/webp", "tiff": "image/tiff", "jpeg": "image/jpeg"}
+_PICTURE_OUT: dict[str, Any] = {
+    media: {"schema": {"type": "string", "format": "binary"}} for media in _MEDIA_TYPES.values()
+}
+_OUR_NAMES = {"u2net": "u2net-int8"}
+"""Networks that rembg has by another name; the nearest thing is used where theirs is not on this machine."""
+
+
+class Wishes(BaseModel, extra="forbid"):
+    """What is wanted of a cut-out; what is left out is as `alphadrop cut` does it."""
+
+    name: Annotated[str, Query(max_length=_LONGEST_NAME)] = "the picture"
+    """How errors call it; nothing is opened by this name."""
+    result: Kind = "cutout"
+    model: str | None = None
+    preset: str | None = None
+    format: Format | None = None
+    edges: Edges | None = None
+    background: str | None = None
+    """`transparent`, or a colour: white, #f0f0f0."""
+    crop: Crop | None = None
+    margin: float | None = None
+    size: str | None = None
+    """Of the canvas in pixels: 2000 or 1600x2000."""
+    aspect: str | None = None
+    """Of the canvas: 4:5."""
+    align: Alignment | None = None
+    png: PngEffort | None = None
+    quality: int | None = None
+    keep_gps: bool | None = None
+
+    def options(self, *, keep_gps: bool) -> CutOptions:
+        """Return the options of a cut-out; raises BadOptions."""
+        given = self.model_dump(exclude_none=True, exclude={"name", "result", "model"})
+        if self.background is not None:
+            background = parse_background(self.background)
+            if background is not None and not isinstance(background, tuple):
+                raise BadOptions(f"{self.background!r} is no colour", "a name (white), #rrggbb, or transparent")
+            given["background"] = background
+        if self.size is not None:
+            given["size"] = parse_size(self.size)
+        if self.aspect is not None:
+            given["aspect"] = parse_aspect(self.aspect)
+        return options_from(**{"keep_gps": keep_gps, **given})
+
+
+class _Asked:
+    """Parameters of rembg's; None where not given."""
+
+    def __init__(self, **given: object) -> None:
+        self.given = {name: value for name, value in given.items() if value is not None}
+
+
+class _AskedInForm(_Asked):
+    def __init__(
+        self,
+        model: Annotated[str | None, Form()] = None,
+        a: Annotated[bool | None, Form()] = None,
+        af: Annotated[int | None, Form(ge=0, le=255)] = None,
+        ab: Annotated[int | None, Form(ge=0, le=255)] = None,
+        ae: Annotated[int | None, Form(ge=0)] = None,
+        om: Annotated[bool | None, Form()] = None,
+        ppm: Annotated[bool | None, Form()] = None,
+        bgc: Annotated[str | None, Form()] = None,
+    ) -> None:
+        super().__init__(model=model, a=a, af=af, ab=ab, ae=ae, om=om, ppm=ppm, bgc=bgc)
+
+
+class _AskedInQuery(_Asked):
+    def __init__(
+        self,
+        query_model: Annotated[str | None, Query(alias="model")] = None,
+        query_a: Annotated[bool | None, Query(alias="a")] = None,
+        query_af: Annotated[int | None, Query(alias="af", ge=0, le=255)] = None,
+        query_ab: Annotated[int | None, Query(alias="ab", ge=0, le=255)] = None,
+        query_ae: Annotated[int | None, Query(alias="ae", ge=0)] = None,
+        query_om: Annotated[bool | None, Query(alias="om")] = None,
+        query_ppm: Annotated[bool | None, Query(alias="ppm")] = None,
+        query_bgc: Annotated[str | None, Query(alias="bgc")] = None,
+    ) -> None:
+        super().__init__(
+            model=query_model,
+            a=query_a,
+            af=query_af,
+            ab=query_ab,
+            ae=query_ae,
+            om=query_om,
+            ppm=query_ppm,
+            bgc=query_bgc,
+        )
+
+
+def picture_calls(daemon: Daemon) -> APIRouter:
+    """Return the calls that take a picture."""
+    router = APIRouter()
+    room = Room(places=_PICTURES, size=_PICTURES_SIZE)
+    at_work = asyncio.Semaphore(_AT_WORK)
+
+    async def take_place() -> AsyncIterator[Place]:
+        with room.place() as taken:
+            yield taken  # until the answer has been sent
+
+    async def done(request: Request, what: Callable[[Cancellation], Any]) -> Any:
+        async with while_awaited(request) as cancellation, at_work:
+            return await run_in_threadpool(what, cancellation)
+
+    @router.post(
+        "/v1/matte",
+        summary="The alpha matte of raw pixels",
+        response_class=Response,
+        responses={200: {"content": _BINARY, "description": "width x height bytes of alpha, or four times as many"}},
+        openapi_extra={"requestBody": {"required": True, "content": _BINARY}},
+    )
+    async def matte(
+        request: Request,
+        place: Annotated[Place, Depends(take_place)],
+        width: Annotated[int, Query(ge=1, le=_LONGEST_SIDE)],
+        height: Annotated[int, Query(ge=1, le=_LONGEST_SIDE)],
+        channels: Annotated[int, Query(ge=1, le=4)] = 3,
+        model: str | None = None,
+        edges: Edges = "refined",
+        output: Output = "alpha",
+    ) -> Response:
+        """Send rows of 8-bit sRGB pixels; the answer's header Alphadrop-Outcome says `done` or `no_subject`.
+
+        `alpha` is the matte, one byte a pixel; `rgba` are straight colours with the subject's own in the soft edge.
+        """
+        size = MatteSize(width, height, channels)
+        if width * height > daemon.max_pixels:
+            limit = daemon.max_pixels / 1e6
+            raise PhotoTooLarge(f"{width} x {height} pixels are more than the limit of {limit:.0f} megapixels")
+        pixels = await exact_body(request, size.length, place)
+        found = await done(request, lambda cancellation: daemon.matte(pixels, size, model, edges, output, cancellation))
+        headers = {"Alphadrop-Outcome": _outcome(found.subject), "Content-Length": str(found.pixels.nbytes)}
+        return StreamingResponse(_in_pieces(found.pixels), media_type="application/octet-stream", headers=headers)
+
+    @router.post(
+        "/v1/cutout",
+        summary="The cut-out of a picture file",
+        response_class=Response,
+        responses={
+            200: {"content": _PICTURE_OUT, "description": "The cut-out, or with `result=mask` its alpha matte"},
+            204: {"description": "No subject was found"},
+        },
+        openapi_extra={"requestBody": {"required": True, "content": _BINARY}},
+    )
+    async def cutout(
+        request: Request, place: Annotated[Place, Depends(take_place)], wishes: Annotated[Wishes, Query()]
+    ) -> Response:
+        """Send the bytes of a picture file as the body.
+
+        The headers say more: Alphadrop-Outcome is `done` or `no_subject`, Alphadrop-Model the network that was used,
+        Alphadrop-Warnings a JSON list of sentences, Alphadrop-Seconds a JSON object of the stages' times.
+        """
+        order = Order(
+            name=printable(wishes.name),
+            options=wishes.options(keep_gps=daemon.keep_gps),
+            model=wishes.model or daemon.model,
+            kinds=(wishes.result,),
+        )
+        data = await picture_body(request, place)
+        finished = await done(request, lambda cancellation: daemon.cut(data, order, cancellation))
+        headers = _said_of(finished)
+        if not finished.subject:
+            return Response(status_code=204, headers=headers)
+        media_type = "image/png" if wishes.result == "mask" else _MEDIA_TYPES[order.options.format]
+        pieces = finished.outputs[wishes.result]
+        headers["Content-Length"] = str(sum(map(len, pieces)))
+        return StreamingResponse(_each_in_pieces(pieces), media_type=media_type, headers=headers)
+
+    @router.get(
+        "/api/remove",
+        summary="Refused: nothing is fetched from elsewhere",
+        status_code=422,
+        responses={422: {"model": ErrorAnswer, "description": "Always"}},
+    )
+    async def remove_by_address() -> ErrorAnswer:
+        """Everything stays on this machine: send the picture itself."""
+        raise BadOptions("no picture is fetched from an address", "POST the picture itself as the part `file`")
+
+    @router.post(
+        "/api/remove",
+        summary="The cut-out of a picture, asked as rembg is asked",
+        response_class=Response,
+        responses={
+            200: {
+                "content": {
+                    "image/png": {"schema": {"type": "string", "format": "binary"}},
+                    "application/json": {"schema": {"type": "object", "properties": {"image": {"type": "string"}}}},
+                },
+                "description": "A PNG; all transparent where no subject was found",
+            }
+        },
+    )
+    async def remove(
+        request: Request,
+        place: Annotated[Place, Depends(take_place)],
+        file: Annotated[UploadFile, File()],
+        form: Annotated[_AskedInForm, Depends()],
+        query: Annotated[_AskedInQuery, Depends()],
+    ) -> Response:
+        """Send the picture as the part `file`; the parameters may be parts or stand in the query.
+
+        `a` is alpha matting, which is done unless it is said to be false; `af`, `ab` and `ae`, the thresholds of
+        rembg's own, change nothing. `om` asks for the mask alone, `ppm` for a hard one, `bgc` is `R,G,B,A` of 0 to 255.
+        With `Accept: application/json` the answer is `{"image": "<base64 of the PNG>"}`.
+        """
+        asked = {**query.given, **form.given}
+        mask, colour = bool(asked.get("om")), _colour(asked.get("bgc"))
+        opaque = colour is not None and colour[3] == 255
+        edges: Edges = "plain" if asked.get("a") is False else "refined"
+        background = colour[:3] if colour is not None and opaque and not mask else None
+        order = Order(
+            name=printable(file.filename or "the picture")[:_LONGEST_NAME],
+            options=CutOptions(edges=edges, background=background, keep_gps=daemon.keep_gps),
+            model=_our_name(asked.get("model"), daemon),
+            kinds=("mask",) if mask else ("cutout",),
+            hard=bool(asked.get("ppm")),
+            blank=True,
+        )
+        await place.grow(file.size or 0, within=_ROOM_WITHIN)
+        data = bytearray(await file.read())
+        finished: Finished = await done(request, lambda cancellation: daemon.cut(data, order, cancellation))
+        png = b"".join(finished.outputs[order.kinds[0]])
+        if colour is not None and 0 < colour[3] < 255 and not mask:
+            png = await run_in_threadpool(_over, png, colour)
+        headers = _said_of(finished)
+        if _prefers_json(request.headers.get("accept", "")):
+            return JSONResponse({"image": base64.b64encode(png).decode("ascii")}, headers=headers)
+        return Response(png, media_type="image/png", headers=headers)
+
+    return router
+
+
+def _our_name(model: object, daemon: Daemon) -> str:
+    """Return the network that a client of rembg's means."""
+    if not model:
+        return daemon.model
+    name = str(model)
+    here = {each.name for each in daemon.models().models if each.installed}
+    return name if name in here else _OUR_NAMES.get(name, name)
+
+
+def _colour(text: object) -> tuple[int, int, int, int] | None:
+    """Read `R,G,B,A` or a colour's name; None where there is none or nothing of it would be seen."""
+    if text is None:
+        return None
+    try:
+        numbers = tuple(int(part) for part in str(text).split(","))
+    except ValueError:
+        try:
+            numbers = ImageColor.getcolor(str(text), "RGBA")  # type: ignore[assignment]
+        except ValueError:
+            numbers = ()
+    if len(numbers) == 3:
+        numbers = (*numbers, 255)
+    if len(numbers) != 4 or not all(0 <= number <= 255 for number in numbers):
+        raise BadOptions(f"bgc is {str(text)!r}, which is no colour", "write R,G,B,A of 0 to 255: 255,255,255,255")
+    return numbers if numbers[3] else None
+
+
+def _over(png: bytes, colour: tuple[int, int, int, int]) -> bytes:
+    """Return a cut-out over a colour that lets something through."""
+    with Image.open(io.BytesIO(png)) as opened:
+        profile = opened.info.get("icc_profile")
+        mixed = Image.alpha_composite(Image.new("RGBA", opened.size, colour), opened.convert("RGBA"))
+    stream = io.BytesIO()
+    mixed.save(stream, "PNG", compress_level=1, icc_profile=profile if opened.mode == "RGBA" else None)
+    return stream.getvalue()
+
+
+def _prefers_json(accept: str) -> bool:
+    """Return whether JSON is liked better than a PNG (RFC 9110, section 12.5.1)."""
+    liked: dict[str, float] = {}
+    for each in accept.split(","):
+        media, *parameters = (part.strip() for part in each.lower().split(";"))
+        quality = next((part[2:] for part in parameters if part.startswith("q=")), "1")
+        try:
+            liked[media] = float(quality)
+        except ValueError:
+            liked[media] = 0.0
+
+    def of(*names: str) -> float:
+        return next((liked[name] for name in names if name in liked), 0.0)
+
+    return of("application/json", "application/*", "*/*") > of("image/png", "image/*", "*/*")
+
+
+def _outcome(subject: bool) -> Literal["done", "no_subject"]:
+    return "done" if subject else "no_subject"
+
+
+def _said_of(finished: Finished) -> dict[str, str]:
+    return {
+        "Alphadrop-Outcome": _outcome(finished.subject),
+        "Alphadrop-Model": finished.model,
+        "Alphadrop-Warnings": json.dumps(finished.warnings),
+        "Alphadrop-Seconds": json.dumps({stage: round(seconds, 4) for stage, seconds in finished.seconds.items()}),
+    }
+
+
+async def _in_pieces(whole: memoryview) -> AsyncIterator[bytes]:
+    for start in range(0, whole.nbytes, _PIECE):
+        yield bytes(whole[start : start + _PIECE])
+
+
+async def _each_in_pieces(parts: list[bytes]) -> AsyncIterator[bytes]:
+    for part in parts:
+        async for piece in _in_pieces(memoryview(part)):
+            yield piece
