@@ -225,7 +225,7 @@ def locked(content=False, alpha=False, visibility=False):
 
 def several_large():
     image, layer = loaded("large")
-    copies = [layer.copy() for _ in range(6)]
+    copies = [layer.copy() for _ in range(9)]
     for copy in copies:
         assert image.insert_layer(copy, None, 0)
     return image, [layer, *copies], [layer, *copies]
@@ -304,8 +304,10 @@ def typed(window, *keys, picture=""):
     subprocess.run(["sh", "-c", typing(window, *keys, picture=picture)], check=True, timeout=90)
 
 
-def photograph(picture):
-    subprocess.run(["python3", "/mnt/photograph_screen.py", f"/mnt/{picture}.png"], check=True, timeout=90)
+def photograph(picture, moving=False):
+    """Take a picture of the screen, when it does not change any more or at once."""
+    command = ["python3", "/mnt/photograph_screen.py", f"/mnt/{picture}.png"]
+    subprocess.run([*command, "moving"] if moving else command, check=True, timeout=90)
 
 
 def wait_until(condition, what):
@@ -374,14 +376,21 @@ def settle(image, states):
 
 def cancel(window):
     """Stop the plug-in in the middle with the status bar's Cancel; then have it cut something else."""
-    image, _, _ = several_large()
+    image, layers, _ = several_large()
     display = Gimp.Display.new(image)
+    assert image.set_selected_layers(layers)
     before = state(image)
     typed("GIMP", SHORTCUT)
     typed(window, "alt+o")
     wait_until(lambda: (SHARED / "at-work").exists(), "the daemon to be at work")
-    photograph("cancel")
-    typed("GIMP", "Escape")
+    photograph("cancel", moving=True)
+    # The button has no key; it is in the lower right corner of the window.
+    click = (
+        "set -e; window=$(xdotool search --onlyvisible --name GIMP | head -1)\n"
+        'eval "$(xdotool getwindowgeometry --shell "$window")"\n'
+        'xdotool mousemove --window "$window" $((WIDTH - 45)) $((HEIGHT - 18)) sleep 0.2 click 1'
+    )
+    subprocess.run(["sh", "-c", click], check=True, timeout=60)
     (SHARED / "cancelled").touch()
     wait_until(lambda: (SHARED / "at-rest").exists(), "the daemon to be at rest")
     answer = {"before": before, "after": state(image)}

@@ -1,4 +1,4 @@
-"""Saves a picture of the screen, inside GIMP's root, once it does not change any more; its argument is the file."""
+"""Saves a picture of the screen, inside GIMP's root; its arguments are the file, and `moving` not to wait for rest."""
 # mypy: ignore-errors
 
 import sys
@@ -11,7 +11,7 @@ from gi.repository import Gdk  # noqa: E402
 
 screen = Gdk.get_default_root_window()
 last = None
-for _ in range(40):
+for _ in range(1 if sys.argv[2:] else 40):
     time.sleep(0.3)
     picture = Gdk.pixbuf_get_from_window(screen, 0, 0, screen.get_width(), screen.get_height())
     if picture.get_pixels() == last:

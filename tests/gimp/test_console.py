@@ -48,7 +48,6 @@ KINDS: dict[str, tuple[dict[str, Any], str]] = {
     "selection": ({"kind": "selected", "of": {"moved": True}, "arguments": {"selection": True}}, "erase"),
     "feathered": ({"kind": "selected", "of": {"shape": "ellipse"}, "arguments": {"selection": True}}, "mask erase"),
     "no_selection": ({"kind": "rgb", "arguments": {"selection": True}}, "mask"),
-    "link": ({"kind": "link"}, "mask new-layer erase"),
     **{
         name: ({"kind": "deep", "of": {"precision": name}}, "mask new-layer erase" if name == "U32_LINEAR" else "erase")
         for name in PRECISIONS
@@ -60,6 +59,10 @@ CUT = {
     for name, (case, results) in KINDS.items()
     for result in results.split()
 }
+LINKS: dict[str, dict[str, Any]] = {
+    f"link-{result}": {"kind": "link", "arguments": {"result": result}} for result in ("mask", "new-layer", "erase")
+}
+"""What only GIMP 3.2 has."""
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "channel": ({"kind": "channel"}, "“red” is not a layer."),
     "group-erase": ({"kind": "group", "arguments": {"result": "erase"}}, "“group” is a layer group"),
@@ -93,9 +96,9 @@ OTHERS: dict[str, dict[str, Any]] = {
 @pytest.fixture(scope="module")
 def answers(gimp: Gimp, gimp_daemon: int) -> dict[str, Any]:
     """What became of each image, in one GIMP that finds the daemon without being told where."""
-    cases = {**CUT, **OTHERS, **{name: case for name, (case, _) in REFUSED.items()}}
-    here = {name: case for name, case in cases.items() if gimp.suite != "trixie" or case["kind"] != "link"}
-    return gimp.run("cases", run_folder="", cases=here)
+    refused = {name: case for name, (case, _) in REFUSED.items()}
+    links = LINKS if gimp.suite != "trixie" else {}
+    return gimp.run("cases", run_folder="", cases={**CUT, **OTHERS, **refused, **links})
 
 
 @dataclass(frozen=True)
@@ -118,7 +121,7 @@ class Layer:
 
 
 def _layers(gimp: Gimp, engine: Engine, name: str, answer: dict[str, Any], *, edges: Edges = "refined") -> list[Layer]:
-    case = {**CUT, **OTHERS}[name]
+    case = {**CUT, **OTHERS, **LINKS}[name]
     found = []
     for number, (was, now) in enumerate(zip(answer["from"], answer["to"], strict=True)):
         path = gimp.shared / f"{name}-{number}"
@@ -199,13 +202,6 @@ def _foreground(layer: Layer, was: dict[str, Any]) -> NDArray[np.uint8]:
     return np.broadcast_to(colours, (*colours.shape[:2], 3))
 
 
-def _got(answers: dict[str, Any], name: str) -> dict[str, Any]:
-    if name not in answers:
-        pytest.skip("GIMP 3.0 has no link layers")
-    answer: dict[str, Any] = answers[name]
-    return answer
-
-
 def _bare(layers: list[dict[str, Any]], *without: str) -> list[dict[str, Any]]:
     """Return descriptions of layers without some of what they say."""
     kept = [{key: value for key, value in layer.items() if key not in without} for layer in layers]
@@ -216,7 +212,7 @@ def _bare(layers: list[dict[str, Any]], *without: str) -> list[dict[str, Any]]:
 def test_mask_is_the_matte_and_nothing_else_is_changed(
     name: str, gimp: Gimp, answers: dict[str, Any], engine: Engine
 ) -> None:
-    answer = _got(answers, name)
+    answer = answers[name]
     assert (answer["status"], answer["message"]) == ("success", "")
     for layer in _layers(gimp, engine, name, answer):
         assert 0.02 < layer.matte.mean() / 255 < 0.98
@@ -231,7 +227,7 @@ def test_mask_is_the_matte_and_nothing_else_is_changed(
 def test_alpha_is_the_matte_and_only_the_soft_edge_gets_other_colours(
     name: str, gimp: Gimp, answers: dict[str, Any], engine: Engine
 ) -> None:
-    answer = _got(answers, name)
+    answer = answers[name]
     assert (answer["status"], answer["message"]) == ("success", "")
     for layer, was in zip(_layers(gimp, engine, name, answer), answer["from"], strict=True):
         assert layer.mask is None
@@ -258,7 +254,7 @@ def test_alpha_is_the_matte_and_only_the_soft_edge_gets_other_colours(
 
 @pytest.mark.parametrize("name", [name for name in CUT if name.endswith("-new-layer")])
 def test_new_layer_lies_on_its_original_which_is_hidden(name: str, answers: dict[str, Any]) -> None:
-    answer = _got(answers, name)
+    answer = answers[name]
     before, after = answer["before"]["layers"], answer["after"]["layers"]
     if name.startswith("in_group"):
         (before,), (after,) = ([group["layers"] for group in groups] for groups in (before, after))
@@ -272,7 +268,7 @@ def test_new_layer_lies_on_its_original_which_is_hidden(name: str, answers: dict
 
 @pytest.mark.parametrize("name", [name for name in CUT if name.endswith("-erase")])
 def test_erasing_changes_the_pixels_of_the_layer_itself_only(name: str, answers: dict[str, Any]) -> None:
-    answer = _got(answers, name)
+    answer = answers[name]
     changed = ("pixels", "alpha", "format", "mask")
     assert _bare(answer["before"]["layers"], *changed) == _bare(answer["after"]["layers"], *changed)
     assert answer["before"]["selection"] == answer["after"]["selection"]
@@ -338,6 +334,17 @@ def test_a_named_model_and_the_last_values_do_too(
     (layer,) = _layers(gimp, engine, name, answers[name])
     assert layer.mask is not None
     assert np.abs(layer.mask - layer.alpha).mean() < 1
+
+
+@pytest.mark.parametrize(
+    "gimp", [pytest.param("forky", id="3.2", marks=pytest.mark.long)], indirect=True, scope="module"
+)
+@pytest.mark.parametrize("name", LINKS)
+def test_link_layers(name: str, gimp: Gimp, answers: dict[str, Any], engine: Engine) -> None:
+    if name.endswith("-mask"):
+        test_mask_is_the_matte_and_nothing_else_is_changed(name, gimp, answers, engine)
+    else:
+        test_alpha_is_the_matte_and_only_the_soft_edge_gets_other_colours(name, gimp, answers, engine)
 
 
 def test_a_text_layer_can_be_erased(answers: dict[str, Any]) -> None:
