@@ -299,29 +299,36 @@ def _asked(procedure: Gimp.Procedure, config: Gimp.ProcedureConfig, image: Gimp.
     GimpUi.init(PROCEDURE)
     dialog = GimpUi.ProcedureDialog.new(procedure, config, _("Remove Background"))
     try:
-        known = Gtk.ListStore.new([str, str])
-        for row in _models_to_offer(config.get_property("model")):
-            known.append(row)
-        combo = GimpUi.StringComboBox(model=known, id_column=0, label_column=1, hexpand=True, visible=True)
-        model = GimpUi.LabelStringWidget.new(_("_Model"), combo)
-        model.set_tooltip_text(_("The model that finds the subject; nothing for the one that Alphadrop is set to"))
-        both = GObject.BindingFlags.BIDIRECTIONAL | GObject.BindingFlags.SYNC_CREATE
-        config.bind_property("model", model, "value", both)
-        model.show()
-        labels = Gtk.SizeGroup.new(Gtk.SizeGroupMode.HORIZONTAL)
-        for labelled in (
-            dialog.get_widget("result", GObject.TYPE_NONE),
-            model,
-            dialog.get_widget("edges", GObject.TYPE_NONE),
-        ):
-            labels.add_widget(labelled.get_label())
         dialog.set_sensitive("selection", not Gimp.Selection.is_empty(image), None, None, False)
-        dialog.fill(["result"])
-        dialog.get_content_area().pack_start(model, False, False, 0)
-        dialog.fill(["edges", "selection"])
+        offered = {
+            "result": _choices(procedure, "result"),
+            "model": _models_to_offer(config.get_property("model")),
+            "edges": _choices(procedure, "edges"),
+        }
+        labels = Gtk.SizeGroup.new(Gtk.SizeGroupMode.HORIZONTAL)
+        for name, rows in offered.items():
+            values = Gtk.ListStore.new([str, str])
+            for row in rows:
+                values.append(row)
+            combo = GimpUi.StringComboBox(model=values, id_column=0, label_column=1, hexpand=True, visible=True)
+            argument = procedure.find_argument(name)
+            line = GimpUi.LabelStringWidget.new(argument.nick, combo)
+            line.set_tooltip_text(argument.blurb)
+            both = GObject.BindingFlags.BIDIRECTIONAL | GObject.BindingFlags.SYNC_CREATE
+            config.bind_property(name, line, "value", both)
+            labels.add_widget(line.get_label())
+            line.show()
+            dialog.get_content_area().pack_start(line, False, False, 0)
+        dialog.fill(["selection"])
         return bool(dialog.run())
     finally:
         dialog.destroy()
+
+
+def _choices(procedure: Gimp.Procedure, argument: str) -> list[tuple[str, str]]:
+    """Return the values and labels of an argument: what GIMP itself makes of it differs between 3.0 and 3.2."""
+    choice = Gimp.param_spec_choice_get_choice(procedure.find_argument(argument))
+    return [(nick, choice.get_label(nick)) for nick in choice.list_nicks()]
 
 
 def _models_to_offer(chosen: str) -> list[tuple[str, str]]:
