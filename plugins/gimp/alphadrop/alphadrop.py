@@ -135,8 +135,8 @@ CHINESE = {
     "Restart the daemon: alphadrop stop, then alphadrop run": "请重新启动服务：先 alphadrop stop，再 alphadrop run",
     "The daemon speaks version {theirs} of the API, this plug-in version {ours}.": "服务使用的 API 版本为 {theirs}，"
     "本插件使用的版本为 {ours}。",
-    "Install the plug-in that came with your Alphadrop, and restart the daemon.": "请安装与 Alphadrop 一同提供的插件，"
-    "并重新启动服务。",
+    "Run alphadrop gimp install, and restart the daemon and GIMP.": "请运行 alphadrop gimp install，"
+    "然后重新启动服务和 GIMP。",
     "Alphadrop's answer makes no sense: {what}.": "Alphadrop 的回答无法理解：{what}。",
 }
 """Every text that a user may see, and what it is in Simplified Chinese."""
@@ -815,7 +815,7 @@ def _endpoint(file: Path) -> dict[str, Any]:
             _("The daemon speaks version {theirs} of the API, this plug-in version {ours}.").format(
                 theirs=version, ours=API_VERSION
             ),
-            _("Install the plug-in that came with your Alphadrop, and restart the daemon."),
+            _("Run alphadrop gimp install, and restart the daemon and GIMP."),
         )
     return endpoint
 
