@@ -37,10 +37,6 @@ GIMPRC = """\
 (restore-session no)
 (save-session-info no)
 """
-SHORTCUTS = """\
-(file-version 1)
-(action "plug-in-alphadrop-remove-background" "<Primary><Shift>F9")
-"""
 
 
 @dataclass(frozen=True)
@@ -66,7 +62,6 @@ class Gimp:
         folder = self.shared / name
         folder.mkdir()
         (folder / "gimprc").write_text(GIMPRC.format(version=self._version(), plug_ins=plugin.parents[1].name))
-        (folder / "shortcutsrc").write_text(SHORTCUTS)
 
     def _version(self) -> str:
         """Return the version as GIMP says it: a profile of another one is greeted with a window."""

@@ -22,8 +22,8 @@ from gi.repository import Babl, Gegl, Gimp, Gio  # noqa: E402
 
 SHARED = Path("/mnt")
 PROCEDURE = "plug-in-alphadrop-remove-background"
-SHORTCUT = "ctrl+shift+F9"
-"""Of the menu item, in the profile."""
+MENU = ("alt+l", "a", "b")
+"""Layer > Transparency > Remove Background..."""
 
 
 def loaded(name):
@@ -85,6 +85,24 @@ def state(image):
         "selection": hashlib.sha256(read(selection, "Y u8")).hexdigest(),
         "size": [image.get_width(), image.get_height()],
     }
+
+
+def outline(image):
+    """Return what changes with every result and is safe to ask for while something is being changed; pixels are not."""
+    layers = [
+        item for layer in image.get_layers() for item in (layer, *(layer.get_children() if layer.is_group() else []))
+    ]
+    masks = [layer.get_mask() for layer in layers]
+    return [
+        (layer.get_id(), layer.has_alpha(), mask and mask.get_id()) for layer, mask in zip(layers, masks, strict=True)
+    ]
+
+
+def plug_in_at_work():
+    return (
+        subprocess.run(["pgrep", "-f", "alphadrop/alphadrop.py"], check=False, stdout=subprocess.DEVNULL).returncode
+        == 0
+    )
 
 
 def call(image, drawables, mode="NONINTERACTIVE", **arguments):
@@ -290,18 +308,32 @@ def cases(cases):
     return answers
 
 
-def typing(window, *keys, picture=""):
+def typing(window, *keys, picture="", delay=80):
     """Return what presses keys in a window, as soon as there is such a window, after taking a picture of it."""
     # In two steps: a key that is sent to a window fails to be released where it closes the window.
     steps = [["xdotool", "search", "--sync", "--onlyvisible", "--name", window, "windowfocus", "--sync"]]
     if picture:
         steps.append(["python3", "/mnt/photograph_screen.py", f"/mnt/{picture}.png"])
-    steps.append(["xdotool", "key", "--delay", "80", *keys])
+    steps.append(["xdotool", "key", "--delay", str(delay), *keys])
     return " && ".join(map(shlex.join, steps))
 
 
-def typed(window, *keys, picture=""):
-    subprocess.run(["sh", "-c", typing(window, *keys, picture=picture)], check=True, timeout=90)
+def typed(window, *keys, **how):
+    subprocess.run(["sh", "-c", typing(window, *keys, **how)], check=True, timeout=90)
+
+
+def open_dialog(window):
+    """Find the menu item by the keyboard; on a busy machine a key may come before the menu that it is meant for."""
+    for _ in range(4):
+        typed("GIMP", *MENU, delay=400)
+        search = ["xdotool", "search", "--sync", "--onlyvisible", "--name", window]
+        try:
+            subprocess.run(search, check=True, timeout=20, stdout=subprocess.DEVNULL)
+        except subprocess.TimeoutExpired:
+            typed("GIMP", "Escape", "Escape", "Escape")
+        else:
+            return
+    raise AssertionError("the menu item was not found")
 
 
 def photograph(picture, moving=False):
@@ -327,8 +359,9 @@ def undo(cases):
         answer = call(image, drawables, **case["arguments"])
         states.append(state(image))
         for key in ("ctrl+z", "ctrl+y"):
+            before = outline(image)
             typed("GIMP", key)
-            wait_until(lambda states=states, image=image: state(image) != states[-1], f"{key} in {name}")
+            wait_until(lambda before=before, image=image: outline(image) != before, f"{key} in {name}")
             states.append(state(image))
         display.delete()
         answers[name] = {**answer, "states": states}
@@ -352,26 +385,21 @@ def menu(window, keys):
     image, _, _ = selected()
     display = Gimp.Display.new(image)
     states = [state(image)]
-    typed("GIMP", SHORTCUT)
+    open_dialog(window)
     typed(window, *keys, picture="menu-dialog")
-    wait_until(lambda: state(image) != states[0], "the result")
-    settle(image, states)
+    wait_until(lambda: not plug_in_at_work(), "the plug-in to end")
+    states.append(state(image))
     photograph("menu-done")
+    done = outline(image)
     typed("GIMP", "ctrl+z")
-    wait_until(lambda: state(image) == states[0], "the undoing")
+    wait_until(lambda: outline(image) != done, "the undoing")
+    states.append(state(image))
+    undone = outline(image)
     typed("GIMP", "ctrl+f")
-    wait_until(lambda: state(image) != states[0], "the repetition")
-    settle(image, states)
+    wait_until(lambda: outline(image) != undone and not plug_in_at_work(), "the repetition")
+    states.append(state(image))
     display.delete()
     return {"states": states}
-
-
-def settle(image, states):
-    """Add the state of an image that changes no more."""
-    last = None
-    while last != (last := state(image)):
-        time.sleep(0.5)
-    states.append(last)
 
 
 def cancel(window):
@@ -380,7 +408,7 @@ def cancel(window):
     display = Gimp.Display.new(image)
     assert image.set_selected_layers(layers)
     before = state(image)
-    typed("GIMP", SHORTCUT)
+    open_dialog(window)
     typed(window, "alt+o")
     wait_until(lambda: (SHARED / "at-work").exists(), "the daemon to be at work")
     photograph("cancel", moving=True)

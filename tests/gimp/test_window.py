@@ -29,7 +29,8 @@ def test_menu_dialog_and_repetition(gimp: Gimp, gimp_daemon: int) -> None:
     answer = gimp.run("menu", screen=True, window=DIALOG, keys=[*ERASE_PLAIN_IN_SELECTION, OK])
     artefact(gimp, "menu-dialog", "dialog")
     artefact(gimp, "menu-done", "erased")
-    before, cut, again = answer["states"]
+    before, cut, undone, again = answer["states"]
+    assert undone == before
     ((was,), (now,)) = (state["layers"] for state in (before, cut))
     assert now["alpha"]
     assert now["mask"] is None
