@@ -26,7 +26,7 @@ __all__ = ["Gimp", "artefact", "gimp_root", "lay_out"]
 
 HERE = Path(__file__).with_name("gimp")
 BUILD = HERE / "build_root.sh"
-PATIENCE = 400.0
+PATIENCE = 560.0
 """Seconds for one GIMP, start and end included."""
 GIMPRC = """\
 (config-version "{version}")
