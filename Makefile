@@ -110,8 +110,8 @@ ci:
 	$(MAKE) networks
 	$(MAKE) test-long
 	$(MAKE) crashtest N=25
-	$(MAKE) crashtest N=10 ORIGINALS=move
-	$(MAKE) crashtest N=10 ORIGINALS=delete
+	$(MAKE) crashtest N=5 ORIGINALS=move
+	$(MAKE) crashtest N=5 ORIGINALS=delete
 	$(MAKE) test-other-pythons
 	$(MAKE) bench
 

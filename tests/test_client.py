@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from alphadrop import client
-from alphadrop.client import API_VERSION, Client, endpoint_file, socket_file
+from alphadrop.client import API_VERSION, Client, endpoint_file, lock_file, socket_file
 from alphadrop.errors import DaemonAnswered, DaemonError, NotRunning, TooBusy
 
 pytestmark = pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="needs Unix sockets")
@@ -243,6 +243,30 @@ def test_a_socket_path_that_is_too_long_is_a_typed_error(tmp_path: Path) -> None
     folder = tmp_path / ("x" * 120)
     with pytest.raises(DaemonError):
         Client(folder).status()
+
+
+def test_a_stale_announcement_leads_to_nobody_elses_port(folder: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as somebody_else:
+        told = {"api": API_VERSION, "socket": None, "port": somebody_else.getsockname()[1], "token": "stale"}
+        endpoint_file(folder).write_text(json.dumps(told))
+        for _ in range(2):
+            with pytest.raises(NotRunning):
+                Client(folder).status()
+            lock_file(folder).touch()  # as a crash leaves it: nobody holds it
+        somebody_else.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            somebody_else.accept()
+
+
+def test_a_stale_announcement_of_a_socket_leads_to_no_port_at_all(folder: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as somebody_else:
+        told = {"socket": str(socket_file(folder)), "port": somebody_else.getsockname()[1], "token": "stale"}
+        endpoint_file(folder).write_text(json.dumps(told))
+        with pytest.raises(NotRunning):
+            Client(folder).status()
+        somebody_else.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            somebody_else.accept()
 
 
 def test_the_run_folder_is_this_users_where_none_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,11 +16,11 @@ import pytest
 import yaml
 
 from alphadrop import paths
-from alphadrop.config import Settings, as_yaml, create_default, load, parse
+from alphadrop.config import NamedKey, Settings, Web, as_yaml, create_default, load, make_key, parse, sha256_of
 from alphadrop.config.schema import SECTIONS
 from alphadrop.engine.models import ModelSpec
 from alphadrop.engine.options import PRESETS, Canvas, CutOptions
-from alphadrop.errors import CannotRead, CannotWrite, ConfigError, TargetExists
+from alphadrop.errors import BadOptions, CannotRead, CannotWrite, ConfigError, TargetExists
 from alphadrop.hotfolder.settings import FolderSettings
 
 KNOWN = ("u2net-int8", "u2netp", "isnet-general-use")
@@ -558,12 +558,14 @@ def test_the_default_configuration_loads_and_every_key_is_mentioned_in_it() -> N
 
 ALONE = SECTIONS["the top of the file"].keys() | SECTIONS["a folder"].keys()
 ALONE -= {"input", "output", "finished", "failed", "preset", "include", "exclude", "canvas"}
-ALONE -= {"folders", "limits", "log", "models"}
+ALONE -= {"folders", "limits", "log", "models", "web", "keys"}
+EXAMPLE_HASH = "6a27d89c4b8f7a5d3e3a4d8a3a6b5f0b1e1c9c6c5b5a7d4f2e0b9a8c7d6e5f41"
 TOGETHER = [
     "(canvas|align)",
     "(limits|pixels|in_flight)",
     "(log|level)",
-    f"(models|- name|{'|'.join(SECTIONS['a row of `models`'])})",
+    "(web|enabled|port)",
+    f"(keys|models|- name|{'|'.join([*SECTIONS['a row of `models`'], 'sha256'])})",
 ]
 
 
@@ -573,11 +575,12 @@ def test_a_setting_shown_in_a_note_of_the_default_is_the_default(keys: str) -> N
     changed = uncommented(f"{keys}:")
     own = read("models: [{name: my-model, file: ~/models/my-model.onnx}]").models if "models" in keys else ()
     assert changed != text
-    assert read(changed) == replace(read(text), models=own)
+    others = (NamedKey("my-shop", EXAMPLE_HASH),) if "keys" in keys else ()
+    assert read(changed) == replace(read(text), models=own, keys=others)
 
 
 def test_every_note_of_the_default_can_be_made_a_setting() -> None:
-    text = uncommented(r"(- )?[a-z_]+:").replace("  size: 2000", "  # size")
+    text = uncommented(r"(- )?[a-z0-9_]+:").replace("  size: 2000", "  # size")
     settings = read(text)
     assert len(settings.folders) == 2
     assert settings.folders[0].cut.format == "png"
@@ -603,7 +606,7 @@ def test_the_examples_of_the_documentation_load_and_survive_being_shown(text: st
 def test_the_documentation_names_every_key_value_and_preset() -> None:
     text = DOCS.read_text("utf-8")
     for table in SECTIONS.values():
-        for key in table.keys() - {"limits", "log", "canvas"}:
+        for key in table.keys() - {"limits", "log", "canvas", "web"}:
             assert re.search(rf"^\| `(\w+: )?{key}` \|", text, re.MULTILINE), f"{key} has no row"
     for name in PRESETS:
         assert f"| `{name}` |" in text
@@ -629,6 +632,9 @@ limits: {pixels: 0.5e2, in_flight: 1e4}
 history: 3650d
 keep_gps: yes
 log: {level: error}
+web: {enabled: off, port: 65535}
+keys: [{name: '12', sha256: 'ONES'}, {name: b.c, sha256: EES}]
+allow_origins: ['http://localhost:3000', 'moz-extension://0a-1']
 models:
 - {name: mine, file: '/m/2024 $$.onnx', input_size: 512, scale: 255, mean: [0, 0.1, 1e-6], licence: '12'}
 folders:
@@ -636,7 +642,7 @@ folders:
    originals: move, finished: '/2024: #1/$$done', failed: 'no: #', poll: on}
 - {input: "/it's", output: '- x', background: 'rgb(1,2,3)', canvas: {aspect: '1:3'}, name: '{stem}'}
 - {input: 'yes', output: '~/null', background: '/$$ wood.jpg', rescan: 1.5h, result: mask, originals: delete}
-"""
+""".replace("ONES", "1" * 64).replace("EES", "e" * 64)
     )
     shown = as_yaml(settings)
     assert read(shown) == settings
@@ -673,6 +679,83 @@ def test_a_folder_that_cannot_be_made_is_a_typed_error(tmp_path: Path) -> None:
     (tmp_path / "Pictures").touch()
     with pytest.raises(CannotWrite):
         create_default(tmp_path / "alphadrop.yaml", tmp_path / "Pictures")
+
+
+# -- keys and origins
+
+
+def test_keys_and_origins_are_read() -> None:
+    settings = read(
+        f"""\
+web: {{port: 9000}}
+keys:
+- name: shop
+  sha256: {"AB" * 32}
+allow_origins: [https://example.org, 'http://[::1]:8080', chrome-extension://abc]
+"""
+    )
+    assert settings.web == Web(enabled=True, port=9000)
+    assert settings.keys == (NamedKey("shop", "ab" * 32),)
+    assert settings.allow_origins == ("https://example.org", "http://[::1]:8080", "chrome-extension://abc")
+
+
+@pytest.mark.parametrize("port", ["0", "80", "1023", "65536", "'7878'", "first"])
+def test_a_port_that_no_user_may_have_is_refused(port: str) -> None:
+    ((line, _),) = wrong(f"web:\n  port: {port}\n")
+    assert line == 2
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "'*'", "https://*.example.org", "https://example.org/", "https://example.org/page", "example.org", "null",
+        "https://Example.org", "https://user@example.org", "https://example.org:0", "https://example.org:70000",
+        "https://example.org:443", "http://example.org:80", "file:///", "https://", "'https://example.org '",
+        "ftp://example.org", "https://example.org?x", "https://exämple.org", "[]",
+    ],
+)  # fmt: skip
+def test_an_origin_is_exact_or_refused_in_its_line(origin: str) -> None:
+    ((line, _),) = wrong(f"allow_origins:\n- https://example.org\n- {origin}\n")
+    assert line == 3
+
+
+def test_a_usual_port_is_refused_because_browsers_leave_it_out() -> None:
+    ((_, message),) = wrong("allow_origins: ['https://example.org:443']")
+    assert message.endswith("; write it without :443")
+
+
+def test_everything_wrong_with_keys_is_said_with_its_line() -> None:
+    text = f"""\
+keys:
+- name: shop
+- sha256: {"a" * 64}
+- name: a shop
+  sha256: {"b" * 63}
+- name: twice
+  sha256: {"c" * 64}
+- name: twice
+  sha256: {"C" * 64}
+- key: secret
+  name: z
+  sha256: {"d" * 64}
+- word
+"""
+    assert [line for line, _ in wrong(text)] == [2, 3, 4, 5, 8, 9, 10, 13]
+    assert "secret" not in str(wrong(text))
+
+
+def test_a_key_is_random_and_known_by_its_hash() -> None:
+    key, row = make_key("shop")
+    assert row == NamedKey("shop", sha256_of(key.encode()))
+    assert make_key("shop")[0] != key
+    assert len(key) >= 43
+    assert read(f"keys: [{{name: {row.name}, sha256: '{row.sha256}'}}]").keys == (row,)
+
+
+@pytest.mark.parametrize("name", ["", " ", "a b", "-a", "a/b", "a\nb", "ä", "x" * 65])
+def test_what_is_no_name_for_a_key(name: str) -> None:
+    with pytest.raises(BadOptions, match="no name for a key"):
+        make_key(name)
 
 
 # -- hostile files

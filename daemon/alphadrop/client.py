@@ -7,6 +7,9 @@ import http.client
 import json
 import os
 import socket
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlencode
@@ -14,7 +17,7 @@ from urllib.parse import urlencode
 from alphadrop import paths
 from alphadrop.errors import DaemonAnswered, DaemonError, NotRunning, TooBusy, printable
 
-__all__ = ["API_VERSION", "Client", "endpoint_file", "socket_file"]
+__all__ = ["API_VERSION", "Client", "Cutout", "endpoint_file", "lock_file", "socket_file"]
 
 API_VERSION = 1
 _TIMEOUT = 30.0
@@ -33,6 +36,22 @@ def endpoint_file(folder: Path) -> Path:
     return folder / "endpoint.json"
 
 
+def lock_file(folder: Path) -> Path:
+    """Return the file that the daemon holds locked while it lives."""
+    return folder / "daemon.lock"
+
+
+@dataclass(frozen=True, slots=True)
+class Cutout:
+    """What became of a photograph."""
+
+    picture: bytes | None
+    """The encoded cut-out; None where there was no subject."""
+    warnings: tuple[str, ...]
+    seconds: Mapping[str, float]
+    """Wall time of each stage."""
+
+
 class Client:
     """Speaks to the daemon of this user."""
 
@@ -42,7 +61,8 @@ class Client:
         Args:
             folder: the run folder; by default this user's.
         """
-        self._socket = socket_file(folder or paths.run_folder())
+        self._folder = folder or paths.run_folder()
+        self._socket = socket_file(self._folder)
 
     def status(self) -> dict[str, Any]:
         """Return what the daemon says of itself.
@@ -119,19 +139,43 @@ class Client:
         """Bring back every original that was moved; return how many (`brought_back`) and why not others (`refused`)."""
         return self._call("POST", "/v1/jobs/undo", timeout=_LONG_TIMEOUT)
 
+    def cutout(self, data: bytes, wishes: Mapping[str, str]) -> Cutout:
+        """Have an encoded photograph cut out.
+
+        Args:
+            data: the bytes of the file.
+            wishes: what POST /v1/cutout takes in its query.
+        """
+        path = f"/v1/cutout?{urlencode(wishes)}"
+        response, picture = self._exchange("POST", path, data, "application/octet-stream", _LONG_TIMEOUT)
+        try:
+            return Cutout(
+                picture if response.getheader("Alphadrop-Outcome") == "done" else None,
+                tuple(json.loads(response.getheader("Alphadrop-Warnings", "[]"))),
+                json.loads(response.getheader("Alphadrop-Seconds", "{}")),
+            )
+        except ValueError as error:
+            raise self._nonsense(error) from error
+
     def _call(self, method: str, path: str, body: object = None, *, timeout: float | None = None) -> dict[str, Any]:
         timeout = _TIMEOUT if timeout is None else timeout
-        connection = _UnixConnection(self._socket, timeout)
-        headers = {"Accept": "application/json"}
+        data = None if body is None else json.dumps(body).encode()
+        _, answered = self._exchange(method, path, data, "application/json", timeout)
+        return self._object(answered)
+
+    def _exchange(
+        self, method: str, path: str, body: bytes | None, media_type: str, timeout: float
+    ) -> tuple[http.client.HTTPResponse, bytes]:
+        """Ask, and return a good answer with its body."""
+        connection, headers = self._connection(timeout)
+        headers["Accept"] = "*/*" if media_type == "application/octet-stream" else media_type
         if body is not None:
-            headers["Content-Type"] = "application/json"
+            headers["Content-Type"] = media_type
         try:
             with contextlib.suppress(BrokenPipeError):  # it may have been answered before it was asked
-                connection.request(method, path, None if body is None else json.dumps(body).encode(), headers)
+                connection.request(method, path, body, headers)
             response = connection.getresponse()
-            answer = json.loads(response.read() or b"{}")
-            if not isinstance(answer, dict):
-                raise ValueError("it is no object")  # noqa: TRY004, TRY301 - of the same kind as no JSON at all
+            answered = response.read()
         except (FileNotFoundError, ConnectionRefusedError) as error:
             raise NotRunning("no daemon is running", "start it with: alphadrop run") from error
         except BlockingIOError as error:
@@ -146,15 +190,75 @@ class Client:
                 f"the daemon has not answered for {timeout:.0f} s", "it may still be at it; see its log"
             ) from error
         except (OSError, http.client.HTTPException, ValueError) as error:
-            raise DaemonError(f"{printable(self._socket)}: no sense in the answer: {error}", _RESTART) from error
+            raise self._nonsense(error) from error
         finally:
             connection.close()
         if response.status >= 400:
-            told = answer.get("error")
+            told = self._object(answered).get("error")
             if not isinstance(told, dict):
                 told = {"message": f"the daemon answered {response.status} {response.reason}"}
             raise DaemonAnswered(response.status, told.get("code", ""), told.get("message", ""), told.get("hint", ""))
+        return response, answered
+
+    def _object(self, answered: bytes) -> dict[str, Any]:
+        try:
+            answer = json.loads(answered or b"{}")
+        except ValueError as error:
+            raise self._nonsense(error) from error
+        if not isinstance(answer, dict):
+            raise self._nonsense("it is no object")
         return answer
+
+    def _nonsense(self, error: object) -> DaemonError:
+        return DaemonError(f"{printable(self._socket)}: no sense in the answer: {error}", _RESTART)
+
+    def _connection(self, timeout: float) -> tuple[http.client.HTTPConnection, dict[str, str]]:
+        """Return a way to the daemon and what must be shown on it.
+
+        The user's own socket comes first. The port is used only where there is no such socket, and only while the
+        daemon's lock is held: after a crash it may be somebody else's.
+        """
+        is_locked = _is_locked(lock_file(self._folder))  # first: whoever takes the lock removes what was announced
+        told = self._announced()
+        port, token = told.get("port"), told.get("token")
+        if hasattr(socket, "AF_UNIX") and not (told.get("socket") is None and isinstance(port, int)):
+            return _UnixConnection(self._socket, timeout), {}
+        if not (is_locked and isinstance(port, int) and isinstance(token, str)):
+            raise NotRunning("no daemon is running", "start it with: alphadrop run")
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
+        return connection, {"Authorization": f"Bearer {token}"}
+
+    def _announced(self) -> dict[str, Any]:
+        """Return what the daemon wrote down of itself; nothing where it did not."""
+        try:
+            told = json.loads(endpoint_file(self._folder).read_bytes())
+        except (OSError, ValueError):
+            return {}
+        return told if isinstance(told, dict) else {}
+
+
+def _is_locked(file: Path) -> bool:
+    """Return whether somebody holds a lock; it is held for a moment by whoever asks."""
+    try:
+        descriptor = os.open(file, os.O_RDWR)
+    except OSError:
+        return False
+    try:
+        if sys.platform == "win32":
+            import msvcrt
+
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+            msvcrt.locking(descriptor, msvcrt.LK_UNLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    else:
+        return False
+    finally:
+        os.close(descriptor)
 
 
 class _UnixConnection(http.client.HTTPConnection):
@@ -168,4 +272,9 @@ class _UnixConnection(http.client.HTTPConnection):
             raise FileNotFoundError(os.fspath(self._path))
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(self._patience)
-        self.sock.connect(os.fspath(self._path))
+        try:
+            self.sock.connect(os.fspath(self._path))
+        except OSError as error:
+            if error.errno is None:  # the path is longer than that of a socket can be
+                raise FileNotFoundError(os.fspath(self._path)) from error
+            raise

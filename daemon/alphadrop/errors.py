@@ -29,6 +29,7 @@
     - NotRunning            no daemon answers
     - DaemonAnswered        the daemon answered with an error of its own
     - SocketUnavailable     no place for the daemon's socket
+    - NotYours              the daemon belongs to another user
     - TooBusy               as much is asked of the daemon as it takes at once
   + GimpError               something about GIMP
     - NoGimp                no GIMP 3 is found
@@ -84,6 +85,7 @@ __all__ = [
     "NoSubject",
     "NoSuchJob",
     "NotRunning",
+    "NotYours",
     "PhotoError",
     "PhotoTooLarge",
     "PlugInUnusable",
@@ -327,6 +329,12 @@ class SocketUnavailable(DaemonError):
     """The daemon's socket cannot be made where it should be."""
 
     code = "socket"
+
+
+class NotYours(DaemonError):
+    """The daemon belongs to another user."""
+
+    code = "not_yours"
 
 
 class TooBusy(DaemonError):

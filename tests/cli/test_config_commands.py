@@ -96,6 +96,32 @@ def test_show_prints_the_defaults_where_there_is_no_configuration(
     assert not file(home).exists()
 
 
+def test_a_key_is_told_once_and_what_is_to_be_written_of_it_loads(
+    home: Home, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["config", "key", "1.5"]) == 0
+    told = capsys.readouterr()
+    key = told.out.removesuffix("\n")
+    assert "\n" not in key
+    assert key not in told.err
+    assert str(file(home)) in told.err
+    _, mark, rows = told.err.partition("\nkeys:\n")
+    home.configure(top=mark + rows.partition("\n\n")[0])
+    assert config.load(file(home)).keys == (config.NamedKey("1.5", config.sha256_of(key.encode())),)
+    assert main(["config", "show"]) == 0
+    shown = capsys.readouterr().out
+    assert config.sha256_of(key.encode()) in shown
+    assert key not in shown + file(home).read_text()
+    assert not list(home.root.glob("data/**/*"))
+
+
+def test_a_key_needs_a_name_that_can_be_written(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["config", "key", "my shop"]) == 2
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert "no name for a key" in told.err
+
+
 def findings(home: Home, capsys: pytest.CaptureFixture[str], status: int) -> dict[str, list[dict[str, str]]]:
     """Run the doctor and return what it found, by what it looked at."""
     assert main(["doctor", "--json"]) == status

@@ -15,7 +15,7 @@ COMMANDS = [
 ]  # fmt: skip
 ACTIONS = {
     "models": ["list", "pull", "verify", "quantize"],
-    "config": ["init", "check", "show"],
+    "config": ["init", "check", "show", "key"],
     "gimp": ["install", "uninstall", "status"],
 }
 EVERY = [[name] for name in COMMANDS] + [[name, action] for name, actions in ACTIONS.items() for action in actions]

@@ -22,7 +22,7 @@ from PIL import Image, ImageCms
 
 import alphadrop
 from alphadrop import cut_file, cut_out
-from alphadrop.engine.cutout import Engine, EngineRecipe, options_from
+from alphadrop.engine.cutout import Engine, EngineRecipe
 from alphadrop.engine.models import ModelSpec, registry
 from alphadrop.engine.options import (
     EDGES,
@@ -33,6 +33,7 @@ from alphadrop.engine.options import (
     Edges,
     format_of,
     from_preset,
+    options_from,
     parse_aspect,
     parse_background,
     parse_size,

@@ -241,6 +241,7 @@ def test_the_description_is_complete(api: Api) -> None:
     assert told["info"] == {"title": "Alphadrop", "version": __version__}
     assert {path: sorted(calls) for path, calls in told["paths"].items()} == {
         "/v1/status": ["get"], "/v1/stop": ["post"], "/v1/models": ["get"], "/v1/config": ["get"],
+        "/v1/events": ["get"],
         "/v1/matte": ["post"], "/v1/cutout": ["post"], "/api/remove": ["get", "post"],
         "/v1/pause": ["post"], "/v1/resume": ["post"],
         "/v1/jobs": ["get"], "/v1/jobs/retry": ["post"], "/v1/jobs/undo": ["post"], "/v1/jobs/last/undo": ["post"],

@@ -10,6 +10,7 @@ import socket
 import stat
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +19,7 @@ import pytest
 from alphadrop import __version__
 from alphadrop.client import API_VERSION, endpoint_file, socket_file
 from alphadrop.errors import AlreadyRunning, SocketUnavailable
+from alphadrop.service import endpoint as endpoint_module
 from alphadrop.service.endpoint import Endpoint
 from daemon_process import Home, running, wait_for
 
@@ -84,7 +86,9 @@ def test_the_announcement_says_where_it_is_and_goes_with_it(folder: Path) -> Non
     told = json.loads(endpoint_file(folder).read_text())
     assert told == {
         "api": API_VERSION, "version": __version__, "pid": os.getpid(), "socket": str(socket_file(folder)),
+        "port": endpoint.port, "token": endpoint.token,
     }  # fmt: skip
+    assert len(endpoint.token) >= 43
     assert mode(endpoint_file(folder)) == 0o600
     endpoint.close()
     assert [path.name for path in folder.iterdir()] == ["daemon.lock"]
@@ -106,7 +110,24 @@ def test_a_socket_that_a_crash_left_is_replaced(folder: Path) -> None:
     endpoint.close()
 
 
-def test_a_path_too_long_for_a_socket_is_refused_with_the_remedy_and_frees_the_lock(tmp_path: Path) -> None:
+def without_a_port(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(endpoint_module, "_PORTS", 0)
+
+
+def test_a_path_too_long_for_a_socket_leaves_the_port(tmp_path: Path) -> None:
+    endpoint = Endpoint(tmp_path / ("x" * 110))
+    assert [each.family for each in endpoint.sockets] == [socket.AF_INET]
+    endpoint.announce()
+    told = json.loads(endpoint_file(tmp_path / ("x" * 110)).read_text())
+    assert told["socket"] is None
+    assert told["port"] == endpoint.port
+    endpoint.close()
+
+
+def test_where_there_is_neither_socket_nor_port_the_remedy_is_said_and_the_lock_freed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without_a_port(monkeypatch)
     folder = tmp_path / ("x" * 110)
     with pytest.raises(SocketUnavailable, match="too long for a socket") as raised:
         Endpoint(folder)
@@ -116,11 +137,51 @@ def test_a_path_too_long_for_a_socket_is_refused_with_the_remedy_and_frees_the_l
     os.close(descriptor)
 
 
+def test_the_port_is_on_this_machine_alone_and_another_ones_is_passed_by(
+    endpoint: Endpoint, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    other = Endpoint(tmp_path_factory.mktemp("e") / "r")
+    for each in (endpoint, other):
+        (tcp,) = (each for each in each.sockets if each.family == socket.AF_INET)
+        assert tcp.getsockname() == ("127.0.0.1", each.port)
+    assert endpoint.port != other.port
+    assert endpoint.token != other.token
+    other.close()
+
+
+def test_where_no_port_is_free_the_socket_is_enough(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    without_a_port(monkeypatch)
+    endpoint = Endpoint(folder)
+    endpoint.announce()
+    told = json.loads(endpoint_file(folder).read_text())
+    assert (told["port"], told["token"]) == (None, None)
+    endpoint.close()
+
+
+def test_what_a_crash_announced_is_gone_with_the_lock(folder: Path) -> None:
+    folder.mkdir()
+    endpoint_file(folder).write_text('{"port": 1, "token": "stale"}')
+    endpoint = Endpoint(folder)
+    assert not endpoint_file(folder).exists()
+    endpoint.close()
+
+
+def test_a_client_that_looks_at_the_lock_keeps_no_daemon_from_starting(folder: Path) -> None:
+    folder.mkdir()
+    looking = os.open(folder / "daemon.lock", os.O_RDWR | os.O_CREAT)
+    fcntl.flock(looking, fcntl.LOCK_SH)
+    letting_go = threading.Timer(0.2, os.close, [looking])
+    letting_go.start()
+    Endpoint(folder).close()
+    letting_go.join()
+
+
 def test_the_longest_path_that_a_socket_takes_is_taken(folder: Path) -> None:
     room = 107 - len(os.fsencode(folder)) - len("//api.sock")
-    Endpoint(folder / ("x" * room)).close()
-    with pytest.raises(SocketUnavailable):
-        Endpoint(folder / ("x" * (room + 1)))
+    for extra, families in ((0, {socket.AF_UNIX, socket.AF_INET}), (1, {socket.AF_INET})):
+        endpoint = Endpoint(folder / ("x" * (room + extra)))
+        assert {each.family for each in endpoint.sockets} == families
+        endpoint.close()
 
 
 def test_a_place_where_no_folder_can_be_made_is_a_typed_error(tmp_path: Path) -> None:
@@ -129,7 +190,10 @@ def test_a_place_where_no_folder_can_be_made_is_a_typed_error(tmp_path: Path) ->
         Endpoint(tmp_path / "file" / "r")
 
 
-def test_something_else_where_the_socket_should_be_is_a_typed_error_and_frees_the_lock(folder: Path) -> None:
+def test_something_else_where_the_socket_should_be_is_a_typed_error_and_frees_the_lock(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without_a_port(monkeypatch)
     socket_file(folder).mkdir(parents=True)
     for _ in range(2):
         with pytest.raises(SocketUnavailable, match=r"api\.sock"):

@@ -289,13 +289,17 @@ def test_a_ledger_of_a_newer_version_is_refused_and_leaves_no_socket(home: Home)
     assert not socket_file(home.run).exists()
 
 
-def test_a_run_folder_too_long_for_a_socket_is_said(home: Home) -> None:
-    environment = {**home.environment, "ALPHADROP_RUN_DIR": str(home.root / ("x" * 100))}
-    command = [sys.executable, "-m", "alphadrop", "run"]
-    told = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=PATIENCE, check=False)
-    assert told.returncode == 1
-    assert "too long for a socket" in told.stderr
-    assert "ALPHADROP_RUN_DIR" in told.stderr
+def test_a_run_folder_too_long_for_a_socket_is_reached_by_the_port(home: Home) -> None:
+    home = Home(home.root / ("x" * 100))
+    home.root.mkdir()
+    home.configure()
+    with running(home):
+        assert not socket_file(home.run).exists()
+        told = home.alphadrop("status")
+        assert (told.returncode, told.stderr) == (0, "")
+        assert "ready" in told.stdout
+    assert "too long for a socket" in log_of(home)
+    assert home.alphadrop("status").returncode == 4
 
 
 def test_the_state_is_told_while_photographs_are_cut(home: Home, photographs: dict[str, Path]) -> None:

@@ -6,7 +6,9 @@ import base64
 import io
 import json
 import subprocess
+import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +19,17 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from alphadrop import cut_out
-from alphadrop.client import socket_file
+from alphadrop.client import endpoint_file, socket_file
 from alphadrop.engine.cutout import Engine
 from alphadrop.engine.foreground import REACH, near
 from daemon_process import PATIENCE, Home, running
+
+CHECKS = (
+    "not_a_server_error",
+    "status_code_conformance",
+    "content_type_conformance",
+    "response_schema_conformance",
+)
 
 
 @pytest.fixture(scope="module")
@@ -246,3 +255,34 @@ def test_the_settings_in_force_are_told(api: httpx.Client, home: Home) -> None:
     assert told["settings"]["limits"]["pixels"] == 2
     assert told["settings"]["folders"][0]["input"] == str(home.input)
     assert told["problems"] == []
+
+
+@pytest.mark.long
+def test_fifty_clients_at_once_are_all_served(home: Home, photographs: dict[str, Path]) -> None:
+    with Image.open(photographs["cat"]) as image:
+        photograph = encoded(image.resize((225, 150)))
+
+    def ask(_: int) -> tuple[int, bytes]:
+        transport = httpx.HTTPTransport(uds=str(socket_file(home.run)))
+        with httpx.Client(transport=transport, base_url="http://localhost", timeout=PATIENCE) as client:
+            answer = client.post("/v1/cutout", content=photograph)
+            return answer.status_code, answer.content
+
+    with ThreadPoolExecutor(50) as clients:
+        answers = set(clients.map(ask, range(50)))
+    ((status, _),) = answers
+    assert status == 200
+
+
+@pytest.mark.long
+def test_the_api_keeps_what_its_document_says(home: Home) -> None:
+    told = json.loads(endpoint_file(home.run).read_text())
+    ran = subprocess.run(
+        [Path(sys.executable).with_name("schemathesis"), "run", f"http://127.0.0.1:{told['port']}/v1/openapi.json",
+         "--header", f"Authorization: Bearer {told['token']}", "--exclude-path", "/v1/events",
+         "--exclude-path", "/v1/stop", "--max-examples", "15", "--phases", "coverage,fuzzing", "--seed", "1",
+         "--request-timeout", "60", "--no-color", "--checks", ",".join(CHECKS)],
+        cwd=home.root, capture_output=True, text=True, timeout=280, check=False,
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stdout
+    assert "Traceback" not in (home.root / "stderr.txt").read_text(errors="replace")

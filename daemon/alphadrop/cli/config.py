@@ -1,4 +1,4 @@
-"""config: make, check and show the configuration."""
+"""config: make, check and show the configuration, and make keys for it."""
 
 from __future__ import annotations
 
@@ -31,6 +31,17 @@ def define_config(command: argparse.ArgumentParser) -> None:
     show.add_argument("file", nargs="?", type=Path, metavar="FILE")
     show.set_defaults(command=_config_show)
 
+    key = add_action(
+        actions,
+        "key",
+        "make a key for another program, and say what to write into the configuration",
+        "Make a key with which another program of yours may have pictures cut. It is printed\n"
+        "once, on standard output, and kept nowhere: the configuration holds its hash.",
+        "example:\n  alphadrop config key my-shop",
+    )
+    key.add_argument("name", metavar="NAME", help="who the key is for")
+    key.set_defaults(command=_config_key)
+
 
 def _config_init(_: argparse.Namespace) -> int:
     from alphadrop import config, paths
@@ -61,6 +72,21 @@ def _config_show(chosen: argparse.Namespace) -> int:
     from alphadrop import config
 
     print(config.as_yaml(settings_in_force(chosen.file)), end="")
+    return DONE
+
+
+def _config_key(chosen: argparse.Namespace) -> int:
+    from alphadrop import config, paths
+
+    key, row = config.make_key(chosen.name)
+    print(key, flush=True)
+    print(
+        "\nThis is the key; it is not shown again. It counts when its hash stands under `keys:`\n"
+        f"in {printable(paths.config_file())}:\n\n"
+        f"keys:\n  - name: '{row.name}'\n    sha256: '{row.sha256}'\n\n"
+        "The program sends it as the header: Authorization: Bearer KEY",
+        file=sys.stderr,
+    )
     return DONE
 
 

@@ -6,7 +6,10 @@ import argparse
 import itertools
 import os
 import sys
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,19 +17,33 @@ from alphadrop.cli.config import settings_in_force
 from alphadrop.cli.terminal import DONE, SOME_FAILED, Progress, complain
 from alphadrop.engine import options
 from alphadrop.engine.options import suffix_of
-from alphadrop.errors import AlphadropError, BadOptions, TargetExists, printable, writing_failed
+from alphadrop.errors import (
+    AlphadropError,
+    BadOptions,
+    DaemonAnswered,
+    DaemonError,
+    TargetExists,
+    printable,
+    reading_failed,
+    writing_failed,
+)
 
 if TYPE_CHECKING:
-    from alphadrop.engine.cutout import CutReport
+    from alphadrop.client import Client
+    from alphadrop.config import Settings
     from alphadrop.engine.options import CutOptions
 
 __all__ = ["define_cut"]
+
+_LONGEST_NAME = 5000
+"""Characters that the API takes as a name."""
 
 
 def define_cut(command: argparse.ArgumentParser) -> None:
     """Say what `cut` takes."""
     command.description = (
-        "Cut the subject out of photographs. Without -o the result stands beside the input as NAME.cutout.png."
+        "Cut the subject out of photographs. Without -o the result stands beside the input as NAME.cutout.png.\n"
+        "A daemon that runs lends its warm model; without one it works all the same."
     )
     command.epilog = (
         "examples:\n"
@@ -70,23 +87,13 @@ _CUT_OPTIONS = ("edges", "background", "crop", "margin", "align", "preset", "for
 
 
 def _cut(chosen: argparse.Namespace) -> int:
-    from alphadrop.engine.cutout import Engine, write_cut
-    from alphadrop.engine.photo import own_pillow_limits
-
-    own_pillow_limits()
     settings = settings_in_force(chosen.config)
     inputs: list[Path] = list(dict.fromkeys(chosen.inputs))
     place = _place(chosen.output, len(inputs))
     options = _cut_options(chosen, place, keep_gps=settings.keep_gps)
     targets = _targets(inputs, place, options, mask=chosen.mask)
-    engine = Engine(
-        settings.model,
-        own_models=settings.models,
-        threads=settings.threads,
-        provider=settings.provider,
-        max_pixels=settings.limits.pixels,
-    )
-    engine.warm(chosen.model)
+    _refuse_unusable(chosen.model, settings)
+    way = _way(chosen, options, settings)
     if place.folder is not None:
         _make_folder(place.folder)
     known = {_identity(source) for source in inputs}
@@ -99,9 +106,7 @@ def _cut(chosen: argparse.Namespace) -> int:
                     raise BadOptions(
                         f"{printable(target)}: an input is never overwritten", "choose another name with -o"
                     )
-                report = write_cut(
-                    source, target, options, engine, model=chosen.model, mask=chosen.mask, overwrite=chosen.overwrite
-                )
+                report = way(source, target)
             except TargetExists as error:
                 failed += 1
                 progress.clear()
@@ -117,6 +122,124 @@ def _cut(chosen: argparse.Namespace) -> int:
     finally:
         progress.close()
     return SOME_FAILED if failed else DONE
+
+
+@dataclass(frozen=True, slots=True)
+class _Report:
+    """What became of one photograph."""
+
+    source: Path
+    target: Path | None
+    """None where there was no subject."""
+    warnings: tuple[str, ...]
+    seconds: float
+
+
+_Way = Callable[[Path, Path], _Report]
+
+
+def _refuse_unusable(model: str | None, settings: Settings) -> None:
+    """Raise ModelError where a model that was named is not known, or not on this machine."""
+    if model is not None:
+        from alphadrop.engine.models import find_spec, locate, registry
+
+        locate(find_spec(model, registry(settings.models)))
+
+
+def _way(chosen: argparse.Namespace, options: CutOptions, settings: Settings) -> _Way:
+    """Return how photographs are cut: by the daemon where one runs, and by this process where none does.
+
+    A configuration of its own, and a background picture, which the daemon takes from nobody, are for this process.
+    """
+    here = cache(lambda: _in_this_process(chosen, options, settings))
+    if chosen.config is not None or isinstance(options.background, Path):
+        return here()
+    from alphadrop.client import Client
+
+    client = Client()
+    try:
+        if client.status()["state"] != "ready":
+            return here()
+    except DaemonError:
+        return here()
+    by_daemon = _by_daemon(client, chosen, options)
+
+    def either(source: Path, target: Path) -> _Report:
+        try:
+            return by_daemon(source, target)
+        except DaemonAnswered as error:
+            if error.remote_code != "too_busy":
+                raise
+        except DaemonError:
+            pass  # it has ended, or makes no sense: the photograph can be cut all the same
+        return here()(source, target)
+
+    return either
+
+
+def _in_this_process(chosen: argparse.Namespace, options: CutOptions, settings: Settings) -> _Way:
+    from alphadrop.engine.cutout import Engine, write_cut
+    from alphadrop.engine.photo import own_pillow_limits
+
+    own_pillow_limits()
+    engine = Engine(
+        settings.model,
+        own_models=settings.models,
+        threads=settings.threads,
+        provider=settings.provider,
+        max_pixels=settings.limits.pixels,
+    )
+    engine.warm(chosen.model)
+
+    def cut(source: Path, target: Path) -> _Report:
+        report = write_cut(
+            source, target, options, engine, model=chosen.model, mask=chosen.mask, overwrite=chosen.overwrite
+        )
+        return _Report(source, report.target, report.warnings, sum(report.seconds.values()))
+
+    return cut
+
+
+def _by_daemon(client: Client, chosen: argparse.Namespace, options: CutOptions) -> _Way:
+    """Return the way by a daemon: it gets the bytes and answers with others; files are read and written here."""
+    from alphadrop import atomic
+
+    wishes = _wishes(chosen, options)
+
+    def cut(source: Path, target: Path) -> _Report:
+        started = time.perf_counter()
+        try:
+            data = source.read_bytes()
+        except OSError as error:
+            raise reading_failed(source, error) from error
+        done = client.cutout(data, {**wishes, "name": printable(source)[-_LONGEST_NAME:]})
+        if done.picture is not None:
+            atomic.write(target, [done.picture], replace=chosen.overwrite)
+        written = None if done.picture is None else target
+        return _Report(source, written, done.warnings, time.perf_counter() - started)
+
+    return cut
+
+
+def _wishes(chosen: argparse.Namespace, options: CutOptions) -> dict[str, str]:
+    """Return options as the API takes them."""
+    canvas, background = options.canvas, options.background
+    wishes = {
+        "result": "mask" if chosen.mask else "cutout",
+        "model": chosen.model,
+        "format": options.format,
+        "edges": options.edges,
+        "background": "#{:02x}{:02x}{:02x}".format(*background) if isinstance(background, tuple) else None,
+        "crop": options.crop,
+        "margin": options.margin,
+        "size": None if canvas.size is None else "{}x{}".format(*canvas.size),
+        "aspect": canvas.aspect,
+        "align": canvas.align,
+        "png": options.png,
+        "quality": options.quality,
+        "keep_gps": "true" if options.keep_gps else "false",
+    }
+    return {name: str(value) for name, value in wishes.items() if value is not None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,8 +281,6 @@ def _identity(path: Path) -> tuple[int, int] | None:
 
 
 def _cut_options(chosen: argparse.Namespace, place: _Place, *, keep_gps: bool) -> CutOptions:
-    from alphadrop.engine.cutout import options_from
-
     given: dict[str, Any] = {"keep_gps": keep_gps}
     given |= {name: getattr(chosen, name) for name in _CUT_OPTIONS if getattr(chosen, name) is not None}
     if chosen.size:
@@ -174,7 +295,7 @@ def _cut_options(chosen: argparse.Namespace, place: _Place, *, keep_gps: bool) -
             raise BadOptions(f"{printable(place.file)}: --format says {chosen.format}, the suffix {told}", "drop one")
         if not chosen.mask:
             given["format"] = told
-    return options_from(**given)
+    return options.options_from(**given)
 
 
 def _targets(inputs: list[Path], place: _Place, options: CutOptions, *, mask: bool) -> list[Path]:
@@ -195,11 +316,11 @@ def _targets(inputs: list[Path], place: _Place, options: CutOptions, *, mask: bo
     return targets
 
 
-def _tell(report: CutReport) -> None:
+def _tell(report: _Report) -> None:
     source = printable(report.source)
     for warning in report.warnings:
         print(f"alphadrop: {source}: {warning}", file=sys.stderr)
     if report.target is None:
         print(f"alphadrop: {source}: no subject was found, nothing was written", file=sys.stderr)
     else:
-        print(f"{source} -> {printable(report.target)}  ({sum(report.seconds.values()):.2f} s)")
+        print(f"{source} -> {printable(report.target)}  ({report.seconds:.2f} s)")

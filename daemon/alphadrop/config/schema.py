@@ -14,7 +14,8 @@ from typing import Any, TypeVar, get_args, get_type_hints
 import yaml
 
 from alphadrop.config.document import Reading, Section, Table, nearest, quoted, section
-from alphadrop.config.settings import LOG_LEVELS, Limits, Settings
+from alphadrop.config.keys import checked_name
+from alphadrop.config.settings import LOG_LEVELS, Limits, NamedKey, Settings, Web
 from alphadrop.config.values import (
     aspect,
     background,
@@ -23,8 +24,10 @@ from alphadrop.config.values import (
     duration,
     items,
     number,
+    origins,
     path,
     patterns,
+    sha256,
     size,
     template,
     text,
@@ -48,7 +51,7 @@ from alphadrop.errors import BadOptions, printable
 from alphadrop.hotfolder.answers import ask
 from alphadrop.hotfolder.settings import IF_EXISTS, ORIGINALS, RESULTS, FolderSettings
 
-__all__ = ["SECTIONS", "PlacedFolder", "folder", "models", "top"]
+__all__ = ["SECTIONS", "PlacedFolder", "folder", "keys", "models", "top"]
 
 T = TypeVar("T")
 
@@ -66,6 +69,8 @@ _OWN_MODEL: Mapping[str, Any] = {
 CANVAS: Table = {"size": size, "aspect": aspect, "align": choice(ALIGNMENTS)}
 LIMITS: Table = {"pixels": number(1, 1000), "in_flight": number(1, 10_000)}
 LOG: Table = {"level": choice(LOG_LEVELS)}
+WEB: Table = {"enabled": boolean, "port": whole(1024, 65_535)}
+KEY: Table = {"name": lambda node, reading: checked_name(text(node, reading)), "sha256": sha256}
 MODEL: Table = {
     "name": text,
     "file": path,
@@ -112,6 +117,9 @@ TOP: Table = {
     "limits": lambda node, reading: _section(node, LIMITS, reading, "`limits`"),
     "keep_gps": boolean,
     "history": duration(3600, 3650 * 86_400),
+    "web": lambda node, reading: _section(node, WEB, reading, "`web`"),
+    "keys": items,
+    "allow_origins": origins,
     "log": lambda node, reading: _section(node, LOG, reading, "`log`"),
 }
 SECTIONS: dict[str, Table] = {
@@ -119,14 +127,16 @@ SECTIONS: dict[str, Table] = {
     "the top of the file": TOP,
     "`canvas`": CANVAS,
     "`limits`": LIMITS,
+    "`web`": WEB,
     "`log`": LOG,
+    "a row of `keys`": KEY,
     "a row of `models`": MODEL,
 }
 """Every table by its name in messages."""
 
 _CUT_KEYS = {field.name for field in fields(CutOptions)} - {"keep_gps"}
 _LIMIT_FIELDS = {"pixels": "megapixels", "in_flight": "in_flight_megapixels"}
-_TOP_KEYS = ("model", "threads", "provider", "quiet", "keep_gps", "history")
+_TOP_KEYS = ("model", "threads", "provider", "quiet", "keep_gps", "history", "allow_origins")
 _FOLDER_KEYS = {field.name for field in fields(FolderSettings)} - {"cut"}
 
 
@@ -169,6 +179,24 @@ def models(nodes: Sequence[yaml.Node], known: Collection[str], reading: Reading)
     return rows, set(places)
 
 
+def keys(nodes: Sequence[yaml.Node], reading: Reading) -> tuple[NamedKey, ...]:
+    """Read the keys of other programs; each has a name and a hash of its own."""
+    rows: list[NamedKey] = []
+    places: dict[tuple[str, str], int] = {}
+    for node in nodes:
+        part = _section(node, KEY, reading, "a row of `keys`")
+        if isinstance(node, yaml.MappingNode):
+            _required(part, ("name", "sha256"), "a key", reading)
+        for key, value in part.values.items():
+            line = part.line_of(key)
+            if (key, value) in places:
+                reading.problem(line, f"two keys have the {key} {quoted(value)}", f"first in line {places[key, value]}")
+            places.setdefault((key, value), line)
+        if part.values.keys() == KEY.keys():
+            rows.append(NamedKey(**part.values))
+    return tuple(rows)
+
+
 def folder(node: yaml.Node, above: Settings, known: Collection[str], reading: Reading) -> PlacedFolder | None:
     """Read one watched folder; None where it cannot be told what it is.
 
@@ -209,6 +237,8 @@ def settings(part: Section, reading: Reading, own: Sequence[ModelSpec]) -> Setti
     """Return what the top of the file says; its folders are still to come."""
     chosen: dict[str, Any] = {key: part.values[key] for key in _TOP_KEYS if key in part.values}
     chosen["limits"] = Limits(**{_LIMIT_FIELDS[key]: value for key, value in _values(part, "limits").items()})
+    chosen["web"] = Web(**_values(part, "web"))
+    chosen["keys"] = keys(part.values.get("keys", []), reading)
     if "level" in (log := _values(part, "log")):
         chosen["log_level"] = log["level"]
     return Settings(file=reading.file, models=tuple(own), **chosen)

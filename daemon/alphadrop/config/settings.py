@@ -10,7 +10,7 @@ from alphadrop.engine.models import ModelSpec
 from alphadrop.engine.options import Provider, Quiet
 from alphadrop.hotfolder.settings import FolderSettings
 
-__all__ = ["LOG_LEVELS", "Limits", "LogLevel", "Settings"]
+__all__ = ["LOG_LEVELS", "Limits", "LogLevel", "NamedKey", "Settings", "Web"]
 
 LogLevel = Literal["debug", "info", "warning", "error"]
 
@@ -38,6 +38,25 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class Web:
+    """What is to be had over TCP, on this machine alone."""
+
+    enabled: bool = True
+    """Whether there is a web page; programs are answered either way."""
+    port: int = 7878
+    """Of 127.0.0.1: this one, or the first free one after it."""
+
+
+@dataclass(frozen=True, slots=True)
+class NamedKey:
+    """A key that another program of the user's has for the picture calls. The key itself is kept nowhere."""
+
+    name: str
+    sha256: str
+    """Of the key, 64 hexadecimal digits in lower case."""
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """Everything the daemon is told by its configuration."""
 
@@ -57,6 +76,10 @@ class Settings:
     keep_gps: bool = False
     history: float = 90 * 86_400.0
     """Seconds for which the record of a photograph is kept that is gone from its folder."""
+    web: Web = field(default_factory=Web)
+    keys: tuple[NamedKey, ...] = ()
+    allow_origins: tuple[str, ...] = ()
+    """Of the web pages that may use the picture calls: `scheme://host` or `scheme://host:port`."""
     log_level: LogLevel = "info"
     warnings: tuple[str, ...] = field(default=(), compare=False)
     """What does not stop the daemon and should be known, such as a folder that is not there; each with file:line."""

@@ -27,8 +27,10 @@ __all__ = [
     "duration",
     "items",
     "number",
+    "origins",
     "path",
     "patterns",
+    "sha256",
     "size",
     "template",
     "text",
@@ -44,6 +46,9 @@ _SECONDS = {"": 1.0, "s": 1.0, "ms": 0.001, "m": 60.0, "h": 3600.0, "d": 86_400.
 _DURATION = re.compile(r"([0-9.]+(?:e[-+]?[0-9]+)?) ?(ms|s|m|h|d|)")
 _NUMBER = re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[-+]?[0-9]+)?", re.IGNORECASE)
 _WHOLE = re.compile(r"[-+]?[0-9]{1,9}")
+_SHA256 = re.compile(r"[0-9a-fA-F]{64}")
+_ORIGIN = re.compile(r"(?:https?|[a-z][a-z0-9+.-]*-extension)://(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::([0-9]{1,5}))?")
+_DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 _VARIABLE = re.compile(r"\$(?:(\$)|\{(\w+)\}|([A-Za-z_]\w*))")
 
 
@@ -178,6 +183,25 @@ def patterns(node: yaml.Node, reading: Reading) -> tuple[str, ...]:
     return tuple(found)
 
 
+def sha256(node: yaml.Node, _reading: Reading) -> str:
+    """Read the hash of a key."""
+    value = _scalar(node)
+    if not _SHA256.fullmatch(value):
+        raise BadOptions("this is not the SHA-256 of a key: 64 hexadecimal digits", "`alphadrop config key` makes both")
+    return value.lower()
+
+
+def origins(node: yaml.Node, reading: Reading) -> tuple[str, ...]:
+    """Read a list of web origins, each as a browser writes it."""
+    found = []
+    for item in items(node, reading):
+        try:
+            found.append(_origin(text(item, reading)))
+        except BadOptions as error:
+            reading.problem(line_of(item), error.message, error.hint)
+    return tuple(found)
+
+
 def triple(low: float | None = None) -> Reader:
     """Return a reader of three numbers, for red, green and blue."""
 
@@ -197,6 +221,19 @@ def items(node: yaml.Node, reading: Reading) -> list[yaml.Node]:
     for item in node.value:
         reading.visit(item)
     return list(node.value)
+
+
+def _origin(value: str) -> str:
+    match = _ORIGIN.fullmatch(value)
+    if match is None or int(match[1] or 1) not in range(1, 65_536):
+        raise BadOptions(
+            f"{quoted(value)} is not the origin of a web page",
+            "write https://example.org or http://localhost:3000, in small letters, without a path and without *",
+        )
+    default = _DEFAULT_PORTS.get(value.partition(":")[0])
+    if default is not None and match[1] == default[1:]:
+        raise BadOptions(f"browsers leave the usual port out of {quoted(value)}", f"write it without {default}")
+    return value
 
 
 def _pattern(node: yaml.Node, reading: Reading) -> str:

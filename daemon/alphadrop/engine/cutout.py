@@ -33,13 +33,11 @@ from alphadrop.engine.encode import encode
 from alphadrop.engine.matte import alpha_matte
 from alphadrop.engine.models import ModelSpec
 from alphadrop.engine.options import (
-    Canvas,
     CutOptions,
     Format,
     Provider,
     format_of,
-    from_preset,
-    parse_background,
+    options_from,
 )
 from alphadrop.engine.photo import DEFAULT_MAX_PIXELS, Photo, decode, from_image
 from alphadrop.engine.segmenter import OnnxSegmenter, Segmenter
@@ -55,7 +53,6 @@ __all__ = [
     "Look",
     "cut_file",
     "cut_out",
-    "options_from",
     "write_cut",
 ]
 
@@ -416,31 +413,6 @@ def write_cut(
         seconds = {**cut.seconds, "encode": drawn, "write": clock.lap()}
         return CutReport(source, target, "done", cut.photo.size, cut.model, notes, seconds)
     return CutReport(source, None, "no_subject", cut.photo.size, cut.model, notes, cut.seconds)
-
-
-def options_from(*, preset: str | None = None, **options: Any) -> CutOptions:
-    """Return options from the words a person would use.
-
-    Args:
-        preset: start from a preset instead of the defaults.
-        **options: fields of `CutOptions`; besides, `background` may be a colour's name or a picture's path as text,
-            `size` and `aspect` and `align` are those of its canvas.
-
-    Raises:
-        BadOptions: an option is unknown, or its value makes no sense.
-    """
-    base = from_preset(preset) if preset else CutOptions()
-    if isinstance(options.get("background"), str):
-        options["background"] = parse_background(options["background"])
-    shape = {key: options.pop(key) for key in ("size", "aspect", "align") if key in options}
-    try:
-        canvas: Canvas = replace(options.pop("canvas", base.canvas), **shape)
-        return replace(base, canvas=canvas, **options)
-    except TypeError as error:
-        raise BadOptions(
-            f"an option is unknown or of a wrong type: {error}",
-            "the options are the fields of CutOptions, and size, aspect, align",
-        ) from None
 
 
 def _picture(image: object) -> Image.Image:

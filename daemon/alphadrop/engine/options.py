@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from alphadrop.errors import BadOptions, printable
 
@@ -32,6 +32,7 @@ __all__ = [
     "Quiet",
     "format_of",
     "from_preset",
+    "options_from",
     "parse_aspect",
     "parse_background",
     "parse_size",
@@ -220,3 +221,28 @@ def from_preset(name: str, **changes: object) -> CutOptions:
     if name not in PRESETS:
         raise BadOptions(f"no preset is called {name!r}", f"the presets are {', '.join(PRESETS)}")
     return replace(PRESETS[name], **changes)  # type: ignore[arg-type]
+
+
+def options_from(*, preset: str | None = None, **options: Any) -> CutOptions:
+    """Return options from the words a person would use.
+
+    Args:
+        preset: start from a preset instead of the defaults.
+        **options: fields of `CutOptions`; besides, `background` may be a colour's name or a picture's path as text,
+            `size` and `aspect` and `align` are those of its canvas.
+
+    Raises:
+        BadOptions: an option is unknown, or its value makes no sense.
+    """
+    base = from_preset(preset) if preset else CutOptions()
+    if isinstance(options.get("background"), str):
+        options["background"] = parse_background(options["background"])
+    shape = {key: options.pop(key) for key in ("size", "aspect", "align") if key in options}
+    try:
+        canvas: Canvas = replace(options.pop("canvas", base.canvas), **shape)
+        return replace(base, canvas=canvas, **options)
+    except TypeError as error:
+        raise BadOptions(
+            f"an option is unknown or of a wrong type: {error}",
+            "the options are the fields of CutOptions, and size, aspect, align",
+        ) from None

@@ -12,7 +12,7 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any, Literal, get_args
@@ -38,6 +38,11 @@ _DAMAGED_KEPT = 3
 _TO_GO = "original IN ('due', 'going')"
 _BY_ORIGINAL = "files INDEXED BY files_by_original"
 """By itself SQLite would look at every row of the folder."""
+_TELLING = """
+PRAGMA temp_store = MEMORY;
+CREATE TEMP TRIGGER tell_new AFTER INSERT ON main.files BEGIN SELECT tell_change(new.id); END;
+CREATE TEMP TRIGGER tell_changed AFTER UPDATE ON main.files BEGIN SELECT tell_change(new.id); END;
+"""
 _NO_SPACE = "is there space left on its disk?"
 
 
@@ -102,6 +107,8 @@ class Ledger:
         self._lock = threading.RLock()
         self._file = file
         self._interrupted: set[int] = set()
+        self.on_change: Callable[[int], None] = lambda _: None
+        """Told the number of every row that changes, while it does: it must be quick and ask nothing."""
         self.notes: tuple[str, ...] = ()
         """What had to be done to open it, in words."""
         try:
@@ -683,6 +690,8 @@ class Ledger:
             try:
                 if done := schema.prepare(db, self._file):
                     self._add_note(done)
+                db.create_function("tell_change", 1, self._tell_change)
+                db.executescript(_TELLING)
             except BaseException:
                 db.close()
                 raise
@@ -709,6 +718,10 @@ class Ledger:
                 f"{error.message}; it cannot be set aside: {refused}", f"move {printable(self._file)} away"
             ) from refused
         self._add_note(f"{error.message}; kept as {printable(kept)}, and begun anew from the outputs")
+
+    def _tell_change(self, number: int) -> None:
+        with contextlib.suppress(Exception):  # whoever listens, nothing recorded is undone by it
+            self.on_change(number)
 
     def _add_note(self, note: str) -> None:
         self.notes = (*(each for each in self.notes if each != note), note)

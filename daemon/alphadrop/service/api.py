@@ -11,6 +11,7 @@ from alphadrop.errors import printable
 from alphadrop.hotfolder.ledger import State as JobState
 from alphadrop.service.bodies import Bounded
 from alphadrop.service.daemon import Daemon
+from alphadrop.service.events import Events, event_calls
 from alphadrop.service.pictures import picture_calls
 from alphadrop.service.refusals import ErrorAnswer, answer_errors
 from alphadrop.service.reports import (
@@ -46,7 +47,9 @@ def make_app(daemon: Daemon) -> FastAPI:
 
     app.add_middleware(Bounded)
     answer_errors(app)
-    app.include_router(picture_calls(daemon))
+    events = Events(daemon)
+    app.include_router(event_calls(events))
+    app.include_router(picture_calls(daemon, events))
 
     @app.get("/v1/status", summary="How the daemon and its folders are")
     def status() -> Status:

@@ -6,13 +6,17 @@ So silent clients neither add up over months nor take the descriptors that hot f
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
+import struct
 from http import HTTPStatus
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from alphadrop.errors import TooBusy
+from alphadrop.errors import AlphadropError, NotYours, TooBusy
 from alphadrop.service.refusals import answer_to
+from alphadrop.service.trust import OWN_SOCKET
 
 __all__ = ["Connection"]
 
@@ -33,8 +37,14 @@ class Connection(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to look at the connection, or refuse it."""
         super().connection_made(transport)
+        peer: socket.socket | None = transport.get_extra_info("socket")
+        if peer is not None and hasattr(socket, "AF_UNIX") and peer.family == socket.AF_UNIX:
+            self.server = OWN_SOCKET
+            if not _is_own(peer):
+                self._refuse(NotYours("this daemon belongs to another user", "run your own: alphadrop run"))
+                return
         if len(self.connections) > _CONNECTIONS:
-            self._refuse()
+            self._refuse(TooBusy(f"{_CONNECTIONS} clients are connected already", "try again in a moment"))
         else:
             self._look_later()
 
@@ -44,10 +54,10 @@ class Connection(H11Protocol):
             self._look.cancel()
         super().connection_lost(exc)
 
-    def _refuse(self) -> None:
+    def _refuse(self, error: AlphadropError) -> None:
         """Answer before anything is asked: to wait for that would take a descriptor."""
         self.connections.discard(self)
-        answer = answer_to(TooBusy(f"{_CONNECTIONS} clients are connected already", "try again in a moment"))
+        answer = answer_to(error)
         status = HTTPStatus(answer.status_code)
         headers = [*answer.raw_headers, (b"connection", b"close")]
         for event in (
@@ -69,3 +79,11 @@ class Connection(H11Protocol):
             self.transport.abort()
         else:
             self._look_later()
+
+
+def _is_own(peer: socket.socket) -> bool:
+    """Return whether who is at the other end of a Unix socket is this user, or root; the folder's rights say it too."""
+    if not hasattr(socket, "SO_PEERCRED"):
+        return True
+    _, user, _ = struct.unpack("3i", peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i")))
+    return user in (os.getuid(), 0)

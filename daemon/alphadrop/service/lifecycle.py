@@ -79,7 +79,7 @@ def run(settings: Settings) -> None:
         SocketUnavailable, LedgerTooNew, FileError: it cannot be started.
     """
     _return_big_blocks()
-    endpoint = Endpoint(paths.run_folder())
+    endpoint = Endpoint(paths.run_folder(), port=settings.web.port)
     try:
         logs.set_up(paths.log_file(), settings.log_level)
         own_pillow_limits()
@@ -127,7 +127,7 @@ class _Process:
     def live(self) -> bool:
         """Serve and work until told to end, then end; return whether every thread came to its end."""
         self._own_signals()
-        for warning in self._following.settings.warnings:
+        for warning in (*self._following.settings.warnings, *self._endpoint.troubles):
             _log.warning("%s", warning)
         try:
             self._open_ledger()
@@ -141,9 +141,11 @@ class _Process:
         self._endpoint.announce()
         server = self._make_server()
         serving = threading.Thread(
-            target=server.run, kwargs={"sockets": [self._endpoint.socket]}, name="serving", daemon=True
+            target=server.run, kwargs={"sockets": self._endpoint.sockets}, name="serving", daemon=True
         )
         serving.start()
+        if self._endpoint.port is not None:
+            _log.info("programs of yours reach the API at http://127.0.0.1:%d, too", self._endpoint.port)
         self._wait_for_end()
         _log.info("ending: the file at work is finished first")
         deadline = time.monotonic() + _GRACE
@@ -332,10 +334,17 @@ class _Process:
 
         from alphadrop.service.api import make_app
         from alphadrop.service.connection import Connection
+        from alphadrop.service.trust import Trust
 
         return uvicorn.Server(
             uvicorn.Config(
-                make_app(self),
+                Trust(
+                    make_app(self),
+                    port=self._endpoint.port,
+                    token=self._endpoint.token,
+                    keys=lambda: [key.sha256 for key in self._following.settings.keys],
+                    origins=lambda: self._following.settings.allow_origins,
+                ),
                 http=Connection,
                 lifespan="off",
                 log_config=None,

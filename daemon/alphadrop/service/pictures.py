@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import io
+import itertools
 import json
 from collections.abc import AsyncIterator, Callable
 from typing import Annotated, Any, Literal
@@ -14,7 +15,6 @@ from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
 
 from alphadrop.engine.cancellation import Cancellation
-from alphadrop.engine.cutout import options_from
 from alphadrop.engine.options import (
     Alignment,
     Crop,
@@ -22,14 +22,16 @@ from alphadrop.engine.options import (
     Edges,
     Format,
     PngEffort,
+    options_from,
     parse_aspect,
     parse_background,
     parse_size,
 )
-from alphadrop.errors import BadOptions, PhotoTooLarge, printable
+from alphadrop.errors import BadOptions, Cancelled, PhotoTooLarge, printable
 from alphadrop.pipeline.order import Finished, Kind, Order
 from alphadrop.service.bodies import exact_body, picture_body, while_awaited
 from alphadrop.service.daemon import Daemon, MatteSize, Output
+from alphadrop.service.events import Events
 from alphadrop.service.refusals import ErrorAnswer
 from alphadrop.service.room import Place, Room
 
@@ -44,7 +46,7 @@ _AT_WORK = 4
 _LONGEST_SIDE = 65_535
 _PIECE = 1 << 18
 """Bytes of an answer that are handed over at once."""
-_LONGEST_NAME = 200
+_LONGEST_NAME = 5000
 _ROOM_WITHIN = 300.0
 """Seconds that an upload may wait for room."""
 _BINARY = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
@@ -140,7 +142,7 @@ class _AskedInQuery(_Asked):
         )
 
 
-def picture_calls(daemon: Daemon) -> APIRouter:
+def picture_calls(daemon: Daemon, events: Events) -> APIRouter:
     """Return the calls that take a picture."""
     router = APIRouter()
     room = Room(places=_PICTURES, size=_PICTURES_SIZE)
@@ -150,9 +152,27 @@ def picture_calls(daemon: Daemon) -> APIRouter:
         with room.place() as taken:
             yield taken  # until the answer has been sent
 
-    async def done(request: Request, what: Callable[[Cancellation], Any]) -> Any:
-        async with while_awaited(request) as cancellation, at_work:
-            return await run_in_threadpool(what, cancellation)
+    numbers = itertools.count(1)
+
+    async def done(request: Request, call: str, what: Callable[[Cancellation], Any]) -> Any:
+        number = next(numbers)
+
+        def tell(state: str) -> None:
+            events.tell("picture", {"picture": number, "call": call, "state": state})
+
+        tell("waiting")
+        try:
+            async with while_awaited(request) as cancellation, at_work:
+                tell("working")
+                result = await run_in_threadpool(what, cancellation)
+        except (Cancelled, asyncio.CancelledError):
+            tell("cancelled")
+            raise
+        except Exception:
+            tell("failed")
+            raise
+        tell("done")
+        return result
 
     @router.post(
         "/v1/matte",
@@ -180,7 +200,9 @@ def picture_calls(daemon: Daemon) -> APIRouter:
             limit = daemon.max_pixels / 1e6
             raise PhotoTooLarge(f"{width} x {height} pixels are more than the limit of {limit:.0f} megapixels")
         pixels = await exact_body(request, size.length, place)
-        found = await done(request, lambda cancellation: daemon.matte(pixels, size, model, edges, output, cancellation))
+        found = await done(
+            request, "matte", lambda cancellation: daemon.matte(pixels, size, model, edges, output, cancellation)
+        )
         headers = {"Alphadrop-Outcome": _outcome(found.subject), "Content-Length": str(found.pixels.nbytes)}
         return StreamingResponse(_in_pieces(found.pixels), media_type="application/octet-stream", headers=headers)
 
@@ -209,7 +231,7 @@ def picture_calls(daemon: Daemon) -> APIRouter:
             kinds=(wishes.result,),
         )
         data = await picture_body(request, place)
-        finished = await done(request, lambda cancellation: daemon.cut(data, order, cancellation))
+        finished = await done(request, "cutout", lambda cancellation: daemon.cut(data, order, cancellation))
         headers = _said_of(finished)
         if not finished.subject:
             return Response(status_code=204, headers=headers)
@@ -270,7 +292,7 @@ def picture_calls(daemon: Daemon) -> APIRouter:
         )
         await place.grow(file.size or 0, within=_ROOM_WITHIN)
         data = bytearray(await file.read())
-        finished: Finished = await done(request, lambda cancellation: daemon.cut(data, order, cancellation))
+        finished: Finished = await done(request, "remove", lambda cancellation: daemon.cut(data, order, cancellation))
         png = b"".join(finished.outputs[order.kinds[0]])
         if colour is not None and 0 < colour[3] < 255 and not mask:
             png = await run_in_threadpool(_over, png, colour)

@@ -18,6 +18,7 @@ from alphadrop.errors import (
     LedgerError,
     ModelError,
     NoSuchJob,
+    NotYours,
     PhotoError,
     PhotoTooLarge,
     TooBusy,
@@ -93,6 +94,8 @@ def _status_of(error: AlphadropError) -> int:
         return 413
     if isinstance(error, (UnknownModel, NoSuchJob)):
         return 404
+    if isinstance(error, NotYours):
+        return 403
     if isinstance(error, JobRefused):
         return 409
     if isinstance(error, (FileError, LedgerError)):

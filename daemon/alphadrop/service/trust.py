@@ -1,0 +1,150 @@
+"""Who is let in: the user's own socket lets in only the user, the port only who shows the token.
+
+A page in a browser can reach the port as well as any program: so the host it asks for must be ours, which a name that
+was bent to this machine is not, and the origin it comes from, too.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Callable, Collection, Iterable
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import JSONResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+__all__ = ["OWN_SOCKET", "Trust"]
+
+OWN_SOCKET = ("the user's own socket", None)
+"""What a request that came by it has in the place of host and port."""
+
+_SHOW = (
+    "Authorization: Bearer TOKEN; the token stands in the daemon's endpoint.json, "
+    "keys are made with: alphadrop config key NAME"
+)
+_ORIGIN_HINT = "pages of yours may, where `allow_origins` of the configuration names them"
+_GUARDS = {
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-store",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+}
+_OWN_SITE = ("", "same-origin", "none")
+_FOR_KEYS = ("/api/remove", "/v1/cutout", "/v1/matte", "/v1/models")
+"""What a key of the configuration is good for."""
+_FOR_PAGES = {
+    "Access-Control-Allow-Methods": "GET, POST",
+    "Access-Control-Allow-Headers": "Authorization, Content-Type, X-Api-Key",
+    "Access-Control-Max-Age": "600",
+    "Access-Control-Allow-Private-Network": "true",
+}
+_TO_READ = "Alphadrop-Outcome, Alphadrop-Model, Alphadrop-Warnings, Alphadrop-Seconds, Retry-After"
+
+
+class Trust:
+    """Stands before the API and lets in whom it trusts."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        port: int | None,
+        token: str,
+        keys: Callable[[], Collection[str]] = tuple,
+        origins: Callable[[], Collection[str]] = tuple,
+    ) -> None:
+        """Stand before an application.
+
+        Args:
+            app: that serves.
+            port: that is listened on beside the user's own socket.
+            token: that must be shown by it.
+            keys: returns the SHA-256 of the keys that are good for pictures, as hexadecimal digits.
+            origins: returns those of the pages of other sites that may use such a key.
+        """
+        self._app = app
+        self._hosts = {f"127.0.0.1:{port}", f"localhost:{port}"}
+        self._own = {f"http://{host}" for host in self._hosts}
+        self._token = token.encode("ascii")
+        self._keys = keys
+        self._origins = origins
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a request in, or refuse it before its body is read."""
+        if scope["type"] == "lifespan" or scope.get("server") == OWN_SOCKET:
+            await self._app(scope, receive, send)
+            return
+        if scope["type"] != "http":
+            return
+        headers = Headers(scope=scope)
+        page = self._page(headers)
+        answer = self._refused_whence(headers, page)
+        if answer is None and page and scope["method"] == "OPTIONS":
+            answer = Response(status_code=204, headers=_FOR_PAGES)
+        answer = answer or self._refused_who(headers, scope["path"])
+        await (answer or self._app)(scope, receive, _guarded(send, page))
+
+    def _page(self, headers: Headers) -> str:
+        """Return the origin of a page of another site that may come in; nothing of any other request."""
+        origin = _only(headers.getlist("origin"))
+        return origin if origin in self._origins() else ""
+
+    def _refused_whence(self, headers: Headers, page: str) -> Response | None:
+        if _only(headers.getlist("host")) not in self._hosts:
+            return _refused(403, "wrong_host", "this is not the name of this machine", "ask for http://127.0.0.1")
+        origins = headers.getlist("origin")
+        if page or (origins and _only(origins) in self._own):
+            return None
+        if origins or headers.get("sec-fetch-site", "") not in _OWN_SITE:
+            return _refused(403, "wrong_origin", "a page of another site may not use Alphadrop", _ORIGIN_HINT)
+        return None
+
+    def _refused_who(self, headers: Headers, path: str) -> Response | None:
+        shown = _shown(headers)
+        if not shown:
+            return _refused(401, "no_token", "by this port a token or a key is needed", _SHOW)
+        if hmac.compare_digest(shown, self._token):
+            return None
+        known = hashlib.sha256(shown).hexdigest()
+        if not any([hmac.compare_digest(known, key) for key in self._keys()]):  # noqa: C419 - all take the same time
+            return _refused(401, "wrong_token", "this is neither the token of this start nor a key", _SHOW)
+        if path not in _FOR_KEYS:
+            return _refused(403, "key_not_enough", f"a key is good for {', '.join(_FOR_KEYS)} alone")
+        return None
+
+
+def _only(values: Iterable[str]) -> str:
+    """Return the only value there is; nothing where there are none or several."""
+    found = [*values]
+    return found[0] if len(found) == 1 else ""
+
+
+def _shown(headers: Headers) -> bytes:
+    scheme, _, token = _only(headers.getlist("authorization")).partition(" ")
+    if scheme.lower() != "bearer":
+        token = _only(headers.getlist("x-api-key"))
+    return token.strip().encode("latin-1", "replace")
+
+
+def _refused(status: int, code: str, message: str, hint: str = "") -> Response:
+    headers = {"Connection": "close"} | ({"WWW-Authenticate": "Bearer"} if status == 401 else {})
+    return JSONResponse({"error": {"code": code, "message": message, "hint": hint}}, status, headers)
+
+
+def _guarded(send: Send, page: str) -> Send:
+    """Have every answer say what a browser may do with it: give it to the page that asked, if that one may; no more."""
+
+    async def guarded(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = MutableHeaders(scope=message)
+            for name, value in _GUARDS.items():
+                headers.setdefault(name, value)
+            if page:
+                headers["Access-Control-Allow-Origin"] = page
+                headers["Access-Control-Expose-Headers"] = _TO_READ
+                headers["Cross-Origin-Resource-Policy"] = "cross-origin"
+                headers["Vary"] = "Origin"
+        await send(message)
+
+    return guarded
