@@ -14,7 +14,7 @@ FILES ?= 1000 10000
 ORIGINALS ?= keep
 
 .PHONY: help run install test test-long test-other-pythons faults crashtest soak burst check bench pictures networks \
-  gimp-root ci clean
+  gimp-root gimp-3.0-root gimp-3.2-root ci clean
 
 help:
 	@echo "make run    install into $(VENV) and start the daemon in the foreground"
@@ -44,7 +44,7 @@ $(STAMP): $(BIN)/python pyproject.toml constraints.txt
 
 install: $(STAMP)
 
-test: $(STAMP)
+test: $(STAMP) gimp-3.0-root
 	$(BIN)/python -m pytest -m "not long"
 
 test-long: $(STAMP) gimp-root
@@ -94,10 +94,15 @@ $(SCORER)/.installed: benchmarks/score-requirements.txt
 pictures: $(STAMP)
 	$(BIN)/python docs/make_pictures.py
 
-# The tests of the GIMP plug-in run in a real GIMP, in a folder of its own outside the checkout.
+# The tests of the GIMP plug-in run in a real GIMP, 3.0 and 3.2, each in a folder of its own outside the checkout.
 # Where it cannot be built (no root rights, no mmdebstrap: status 3) they are skipped and say so.
-gimp-root:
-	tests/gimp/build_root.sh || [ $$? -eq 3 ]
+gimp-root: gimp-3.0-root gimp-3.2-root
+
+gimp-3.0-root:
+	tests/gimp/build_root.sh trixie || [ $$? -eq 3 ]
+
+gimp-3.2-root:
+	tests/gimp/build_root.sh forky || [ $$? -eq 3 ]
 
 ci:
 	$(MAKE) test

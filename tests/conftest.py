@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from alphadrop.engine.cutout import Engine
+from daemon_process import Home, running
 from fake_segmenter import Ground
+from gimp_process import Gimp, gimp_root, lay_out
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -65,6 +68,33 @@ def engine() -> Engine:
     engine = Engine()
     engine.warm()
     return engine
+
+
+@pytest.fixture(
+    scope="module", params=[pytest.param("trixie", id="3.0"), pytest.param("forky", id="3.2", marks=pytest.mark.long)]
+)
+def gimp(
+    request: pytest.FixtureRequest, photographs: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Gimp]:
+    """GIMP 3.0 and 3.2, and in its folder the photographs."""
+    shared = tmp_path_factory.mktemp("gimp")
+    gimp = Gimp(gimp_root(request.param), shared, request.param)
+    lay_out(shared, photographs)
+    gimp.install("profile")
+    yield gimp
+    shutil.rmtree(shared)
+
+
+@pytest.fixture(scope="module")
+def gimp_daemon(gimp: Gimp) -> Iterator[int]:
+    """The id of the daemon; its socket is where GIMP sees it, under the folder's own name and the one in the home."""
+    home = Home(gimp.shared)
+    home.configure()
+    usual = gimp.shared / "home" / ".local" / "share" / "alphadrop"
+    usual.mkdir(parents=True)
+    os.symlink("/mnt/r", usual / "run")
+    with running(home) as process:
+        yield process.pid
 
 
 def _data(variable: str) -> Path:

@@ -1,12 +1,17 @@
 #!/bin/sh
-# Builds a Debian root with GIMP 3.0 for the tests of the plug-in, once; prints its path as the last line.
+# Builds a Debian root with GIMP for the tests of the plug-in, once; prints its path as the last line.
 #
-# It lies outside the checkout, in ${XDG_CACHE_HOME:-$HOME/.cache}/alphadrop/gimp-trixie, and takes about 700 MB. It is
+# usage: build_root.sh trixie (GIMP 3.0) or forky (GIMP 3.2)
+#
+# It lies outside the checkout, in ${XDG_CACHE_HOME:-$HOME/.cache}/alphadrop/gimp-SUITE, and takes about 700 MB. It is
 # built under a temporary name and renamed when it is whole, so that a root of that name can be used.
 # Exit status: 0 it is there, 3 something this machine lacks (said on stderr), any other: the build failed.
 set -eu
 
-suite=trixie
+suite=${1:?which suite: trixie or forky}
+packages=gimp,xvfb,xdotool
+# The picture of the dialog in Chinese is taken in the newer one.
+[ "$suite" = trixie ] || packages=$packages,fonts-droid-fallback
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/alphadrop
 root=$cache/gimp-$suite
 
@@ -54,7 +59,7 @@ mmdebstrap --quiet --variant=apt --skip=check/qemu \
     --dpkgopt='path-exclude=/usr/share/doc/*' \
     --dpkgopt='path-exclude=/usr/share/man/*' \
     --dpkgopt='path-exclude=/usr/share/help/*' \
-    --include=gimp,xvfb,xdotool \
+    --include="$packages" \
     "$suite" "$work/root" "$mirror" >&2 9>&-
 mkdir -p "$work/root/mnt" "$work/root/proc"
 mv -T "$work/root" "$root"
