@@ -93,6 +93,28 @@ def test_without_the_token_nobody_is(daemon: Daemon) -> None:
     assert daemon.ask("/v1/stop", "POST").status_code == 401
 
 
+def test_who_is_refused_while_he_sends_a_photograph_is_told_why(daemon: Daemon) -> None:
+    for length in (100, 12_000_000):
+        head = (
+            f"POST /v1/cutout HTTP/1.1\r\nHost: 127.0.0.1:{daemon.port}\r\nX-Api-Key: wrong\r\n"
+            f"Content-Length: {length}\r\n\r\n"
+        ).encode()
+        with socket.create_connection(("127.0.0.1", daemon.port), timeout=PATIENCE) as client:
+            client.sendall(head + bytes(length))
+            answer = b"".join(iter(lambda: client.recv(65_536), b""))
+        assert answer.startswith(b"HTTP/1.1 401 ")
+        assert b"wrong_token" in answer
+
+
+def test_who_is_refused_and_sends_no_more_is_told_why(daemon: Daemon) -> None:
+    head = f"POST /v1/cutout HTTP/1.1\r\nHost: 127.0.0.1:{daemon.port}\r\nContent-Length: 99\r\n\r\n"
+    for waiting in ("", "Expect: 100-continue\r\n"):
+        with socket.create_connection(("127.0.0.1", daemon.port), timeout=PATIENCE) as client:
+            client.sendall(head.replace("\r\n\r\n", f"\r\n{waiting}\r\n").encode())
+            answer = b"".join(iter(lambda: client.recv(65_536), b""))
+        assert answer.startswith(b"HTTP/1.1 401 ")
+
+
 @pytest.mark.parametrize(
     "host", ["", "example.org", "127.0.0.1", "localhost", "127.0.0.1:1", "evil.org:{port}", "[::1]:{port}"]
 )

@@ -6,6 +6,8 @@ was bent to this machine is not, and the origin it comes from, too.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import hashlib
 import hmac
 from collections.abc import Callable, Collection, Iterable
@@ -31,6 +33,10 @@ _GUARDS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
 }
+_HEARD_OUT = 16_000_000
+"""Bytes that are read of a request that is refused, and thrown away."""
+_HEARD_FOR = 2.0
+"""Seconds that this takes at most."""
 _OWN_SITE = ("", "same-origin", "none")
 _FOR_KEYS = ("/api/remove", "/v1/cutout", "/v1/matte", "/v1/models")
 """What a key of the configuration is good for."""
@@ -72,7 +78,7 @@ class Trust:
         self._origins = origins
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let a request in, or refuse it before its body is read."""
+        """Let a request in, or refuse it; nothing is kept of its body then."""
         if scope["type"] == "lifespan" or scope.get("server") == OWN_SOCKET:
             await self._app(scope, receive, send)
             return
@@ -87,6 +93,8 @@ class Trust:
         if answer is None and page and scope["method"] == "OPTIONS":
             answer = Response(status_code=204, headers=_FOR_PAGES)
         answer = answer or self._refused_who(headers, scope["path"])
+        if answer is not None and "expect" not in headers:
+            await _hear_out(receive)
         await (answer or self._app)(scope, receive, _guarded(send, page))
 
     def _page(self, headers: Headers) -> str:
@@ -116,6 +124,18 @@ class Trust:
         if path not in _FOR_KEYS:
             return _refused(403, "key_not_enough", f"a key is good for {', '.join(_FOR_KEYS)} alone")
         return None
+
+
+async def _hear_out(receive: Receive) -> None:
+    """Read a body that nobody wants: who is cut off while he still sends it never sees why."""
+    heard = 0
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_HEARD_FOR):
+            while heard < _HEARD_OUT:
+                message = await receive()
+                heard += len(message.get("body", b""))
+                if not message.get("more_body"):
+                    return
 
 
 def _only(values: Iterable[str]) -> str:
