@@ -8,6 +8,10 @@ STAMP  := $(VENV)/.installed
 OTHER_PYTHONS := 3.12 3.13
 NETWORKS := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/alphadrop/networks
 
+# Processes that run tests: they wait more than they compute. The tests of one module stay together.
+WORKERS ?= 3
+PYTEST  := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadscope
+
 N ?= 25
 MINUTES ?= 20
 FILES ?= 1000 10000
@@ -45,13 +49,13 @@ $(STAMP): $(BIN)/python pyproject.toml constraints.txt
 install: $(STAMP)
 
 test: $(STAMP) gimp-3.0-root
-	$(BIN)/python -m pytest -m "not long"
+	$(PYTEST) -m "not long"
 
 test-long: $(STAMP) gimp-root
-	$(BIN)/python -m pytest -m long
+	$(PYTEST) -m long
 
 faults: $(STAMP)
-	$(BIN)/python -m pytest tests/faults
+	$(PYTEST) tests/faults
 
 crashtest: $(STAMP)
 	$(BIN)/python tests/endurance/crashtest.py --kills $(N) --originals $(ORIGINALS)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +18,20 @@ from alphadrop.engine.cutout import Engine
 from daemon_process import Home, running
 from fake_segmenter import Ground
 from gimp_process import Gimp, gimp_root, lay_out
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_report_to_serializable() -> Generator[None, Any, Any]:
+    """Let a report name files whose names are not UTF-8 on its way from the process that ran the test."""
+    return _printable((yield))
+
+
+def _printable(told: Any) -> Any:
+    if isinstance(told, str):
+        return told.encode("utf-8", "backslashreplace").decode("utf-8")
+    if isinstance(told, dict):
+        return {key: _printable(value) for key, value in told.items()}
+    return type(told)(_printable(each) for each in told) if isinstance(told, list | tuple) else told
 
 
 @pytest.fixture(autouse=True, scope="session")
