@@ -84,8 +84,9 @@ check: $(STAMP)
 networks: $(STAMP)
 	$(BIN)/python benchmarks/fetch_networks.py
 
-bench: $(STAMP) networks $(SCORER)/.installed
+bench: $(STAMP) networks gimp-3.0-root $(SCORER)/.installed
 	$(BIN)/python benchmarks/bench.py
+	PYTHONPATH=tests $(BIN)/python benchmarks/latency.py
 	if [ -n "$$ALPHADROP_EVAL" ]; then \
 	  $(BIN)/python benchmarks/accuracy.py --scorer $(SCORER)/bin/python --model $(NETWORKS)/u2net.onnx u2net-int8; \
 	else echo "ALPHADROP_EVAL is not set: accuracy was not measured"; fi

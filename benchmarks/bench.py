@@ -20,17 +20,17 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from alphadrop.client import Client
 from alphadrop.engine.cpus import usable_cpus
 from alphadrop.engine.cutout import Engine, cut_file
 from alphadrop.engine.models import find_spec, locate, registry
 from alphadrop.errors import DaemonError
+from photographs import camera_photograph
+from tables import Line, print_table, ratio
 
 MEASURE_MEMORY = """
 import sys
@@ -47,16 +47,6 @@ print(next(line for line in open("/proc/self/status") if line.startswith("VmRSS"
 """
 
 
-@dataclass(frozen=True)
-class Line:
-    """One figure and what it should be."""
-
-    what: str
-    measured: str
-    goal: str
-    met: bool | None
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="fewer runs, and ten seconds of idling instead of sixty")
@@ -71,7 +61,7 @@ def main() -> int:
         *_quantized(chosen.fp32, runs),
         *_daemon(10 if chosen.quick else 60),
     ]
-    _print_table(lines)
+    print_table(lines)
     return 1 if chosen.strict and any(line.met is False for line in lines) else 0
 
 
@@ -79,7 +69,7 @@ def _command_line(runs: int) -> list[Line]:
     alphadrop = Path(sys.executable).with_name("alphadrop")
     nothing = _median(lambda: _process([sys.executable, "-c", "pass"]), runs)
     helped = _median(lambda: _process([str(alphadrop), "--help"]), runs)
-    return [_ratio("alphadrop --help / python -c pass", helped, nothing, most=5)]
+    return [ratio("alphadrop --help / python -c pass", helped, nothing, most=5)]
 
 
 def _photograph(runs: int) -> list[Line]:
@@ -89,7 +79,7 @@ def _photograph(runs: int) -> list[Line]:
     lines = []
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder, "photo.jpg"), Path(folder, "photo.png")
-        small = _camera_photograph(1_500_000)
+        small = camera_photograph(1_500_000)
         small.save(source, quality=92)
         times: dict[str, list[float]] = {"network": [], "plain": [], "refined": []}
         for _ in range(runs + 1):  # in turn, so that the machine's moods meet all alike; the first warms up
@@ -100,10 +90,10 @@ def _photograph(runs: int) -> list[Line]:
         size = f"{small.width} x {small.height}"
         lines += [
             Line("the network, one run", f"{network * 1000:.0f} ms", "", None),
-            _ratio(f"JPEG to PNG file, {size}, plain edges / network", plain, network, most=2),
-            _ratio(f"JPEG to PNG file, {size}, refined edges / network", refined, network, most=2),
+            ratio(f"JPEG to PNG file, {size}, plain edges / network", plain, network, most=2),
+            ratio(f"JPEG to PNG file, {size}, refined edges / network", refined, network, most=2),
         ]
-        _camera_photograph(12_000_000).save(source, quality=92)
+        camera_photograph(12_000_000).save(source, quality=92)
         for edges in ("plain", "refined"):
             reports = [cut_file(source, target, edges=edges, engine=engine) for _ in range(max(3, runs // 3))]
             stages = {
@@ -162,7 +152,7 @@ def _daemon(idle: float) -> list[Line]:
             _end_daemon(daemon)
         daemon, _ = _start_daemon(environment, home)
         try:
-            photograph = _camera_photograph(12_000_000)
+            photograph = camera_photograph(12_000_000)
             photograph.save(home / "In" / "a.jpg", quality=92)
             _until(lambda: Client(home / "r").status()["folders"][0]["done"] == 1)
             time.sleep(2)
@@ -224,27 +214,9 @@ def _resident(process: int) -> float:
     return int(next(line for line in status if line.startswith("VmRSS")).split()[1]) / 1000
 
 
-def _camera_photograph(pixels: int) -> Image.Image:
-    """Return a real photograph at about so many pixels."""
-    folder = os.environ.get("ALPHADROP_PHOTOS")
-    if folder:
-        picture = Image.open(Path(folder, "vintage_car.jpg")).convert("RGB")
-    else:
-        from skimage import data
-
-        picture = Image.fromarray(data.astronaut())
-    scale = (pixels / (picture.width * picture.height)) ** 0.5
-    return picture.resize((round(picture.width * scale), round(picture.height * scale)), Image.Resampling.LANCZOS)
-
-
 def _fetched(name: str) -> Path:
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return cache / "alphadrop" / "networks" / name
-
-
-def _ratio(what: str, value: float, unit: float, most: float | None = None) -> Line:
-    told = f"{value / unit:.2f} ({value * 1000:.0f} / {unit * 1000:.0f} ms)"
-    return Line(what, told, f"at most {most:g}" if most else "", value / unit <= most if most else None)
 
 
 def _median(action: Callable[[], object], runs: int) -> float:
@@ -274,14 +246,6 @@ def _processor() -> str:
     name = next((line.partition(":")[2].strip() for line in info.splitlines() if line.startswith("model name")), "")
     known = [flag for flag in ("avx2", "avx512f", "avx512_vnni", "avx_vnni") if flag in info]
     return f"{name} ({', '.join(known)})"
-
-
-def _print_table(lines: list[Line]) -> None:
-    print("| what | measured | goal | |")
-    print("|---|---|---|---|")
-    for line in lines:
-        verdict = {None: "", True: "met", False: "**missed**"}[line.met]
-        print(f"| {line.what} | {line.measured} | {line.goal} | {verdict} |")
 
 
 if __name__ == "__main__":

@@ -43,6 +43,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
+
 from rembg_environment import peer_python, peer_variables
 
 FIRST = 6.0

@@ -17,7 +17,7 @@ from PIL import Image
 from alphadrop.engine.cutout import Engine
 from daemon_process import Home, running
 from fake_segmenter import Ground
-from gimp_process import Gimp, gimp_root, lay_out
+from gimp_process import Gimp, gimp_root, lay_out, lay_pictures
 
 
 @pytest.hookimpl(wrapper=True)
@@ -94,7 +94,8 @@ def gimp(
     """GIMP 3.0 and 3.2, and in its folder the photographs."""
     shared = tmp_path_factory.mktemp("gimp")
     gimp = Gimp(gimp_root(request.param), shared, request.param)
-    lay_out(shared, photographs)
+    lay_out(shared)
+    lay_pictures(shared, photographs)
     gimp.install("profile")
     yield gimp
     shutil.rmtree(shared)

@@ -22,7 +22,7 @@ from PIL import Image
 from alphadrop import paths
 from icc_profiles import grey_profile, wide_profile
 
-__all__ = ["Gimp", "artefact", "gimp_root", "lay_out"]
+__all__ = ["Gimp", "artefact", "gimp_root", "lay_out", "lay_pictures"]
 
 HERE = Path(__file__).with_name("gimp")
 BUILD = HERE / "build_root.sh"
@@ -152,11 +152,15 @@ def gimp_root(suite: str) -> Path:
     return root
 
 
-def lay_out(shared: Path, photographs: Mapping[str, Path]) -> None:
-    """Put into GIMP's folder what the tests use there."""
+def lay_out(shared: Path) -> None:
+    """Make of a folder one that GIMP can be given its jobs in."""
     for script in ("inside_gimp.py", "photograph_screen.py"):
         shutil.copy(HERE / script, shared)
     (shared / "home").mkdir()
+
+
+def lay_pictures(shared: Path, photographs: Mapping[str, Path]) -> None:
+    """Put into GIMP's folder the pictures and profiles of the tests."""
     (shared / "wide.icc").write_bytes(wide_profile())
     (shared / "grey.icc").write_bytes(grey_profile(1.4))
     astronaut, coffee = (Image.open(photographs[name]).convert("RGB") for name in ("astronaut", "coffee"))

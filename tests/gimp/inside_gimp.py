@@ -308,6 +308,19 @@ def cases(cases):
     return answers
 
 
+def timed(calls):
+    """Run the plug-in on a new image each time; return how many seconds the calls took."""
+    seconds = []
+    for name, arguments in calls:
+        image, layer = loaded(name)
+        began = time.perf_counter()
+        answer = call(image, [layer], **arguments)
+        seconds.append(time.perf_counter() - began)
+        assert answer["status"] == "success", answer
+        image.delete()
+    return {"seconds": seconds}
+
+
 def typing(window, *keys, picture="", delay=80):
     """Return what presses keys in a window, as soon as there is such a window, after taking a picture of it."""
     # In two steps: a key that is sent to a window fails to be released where it closes the window.
@@ -429,7 +442,7 @@ def cancel(window):
 
 def main():
     job = json.loads((SHARED / "job.json").read_text())
-    jobs = {"cases": cases, "undo": undo, "dialog": dialog, "menu": menu, "cancel": cancel}
+    jobs = {"cases": cases, "timed": timed, "undo": undo, "dialog": dialog, "menu": menu, "cancel": cancel}
     answer = jobs[job.pop("job")](**job)
     (SHARED / "answer.json").write_text(json.dumps(answer))
 
