@@ -370,17 +370,25 @@ def test_cut_out_takes_the_options_of_a_picture(astronaut: NDArray[np.uint8]) ->
     assert cut_out(astronaut, crop="subject", size=(200, 100)).size == (200, 100)
 
 
-def test_edge_controls_change_the_matte_before_the_photographs_own_transparency(astronaut: NDArray[np.uint8]) -> None:
+def test_edge_controls_change_the_matte_that_was_found(astronaut: NDArray[np.uint8]) -> None:
     controls: dict[str, Any] = {"shift_edge": -3, "feather": 2, "hardness": 0.25, "smallest_part": 0.1}
     found = alpha_of(cut_out(astronaut))
     wanted = adjusted(found, CutOptions(**controls))
     assert not np.array_equal(found, wanted)
     np.testing.assert_array_equal(alpha_of(cut_out(astronaut, **controls)), wanted)
-    own = np.full(found.shape, 255, np.uint8)
-    own[:200] = 0
-    result = cut_out(np.dstack([astronaut, own]), **controls)
-    np.testing.assert_array_equal(alpha_of(result)[200:], wanted[200:])
-    assert not alpha_of(result)[:200].any()
+
+
+def test_edge_controls_leave_the_photographs_own_transparency_alone(fake: Engine) -> None:
+    controls: dict[str, Any] = {"shift_edge": 9, "feather": 2, "edges": "plain"}
+    pixels = np.full((80, 90, 4), 255, np.uint8)
+    pixels[:, :40, 3] = 0
+    pixels[:, 40:50, 3] = 128
+    opaque = fake.cut_photo(from_image(Image.fromarray(pixels[..., :3])), CutOptions(**controls))
+    cut = fake.cut_photo(from_image(Image.fromarray(pixels)), CutOptions(**controls))
+    np.testing.assert_array_equal(cut.matte, opaque.alpha)
+    np.testing.assert_array_equal(cut.alpha[:, 50:], opaque.alpha[:, 50:])
+    assert not cut.alpha[:, :40].any()
+    assert cut.alpha[40, 45] == 128
 
 
 @pytest.mark.parametrize("edges", EDGES)
