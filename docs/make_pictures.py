@@ -1,15 +1,18 @@
 """Draw the pictures of the documentation from photographs that anyone may use: `make pictures`.
 
-Coffee by Rachel Michetti (CC0) and an astronaut by NASA (public domain), as scikit-image ships them.
+Coffee by Rachel Michetti (CC0), an astronaut by NASA (public domain) and a cat by Stefan van der Walt (CC0), as
+scikit-image ships them.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import yaml
 from PIL import Image, ImageDraw, ImageFont
 from skimage import data
 
@@ -20,25 +23,30 @@ SQUARE = 10
 HEIGHT = 300
 GAP = 12
 
-CROP = 176
-PAPER, INK, FAINT = (255, 255, 255), (34, 40, 49), (112, 120, 131)
+CROP = 180
+"""Side of what is shown of a photograph, at 100 %."""
+SEAM = 4
+MARGIN = 28
+TITLE, FOOT = 50, 20
 COLUMNS = 3
-TEXT = 48
-MARGIN = 24
+TEAL, GOLD, BLUE = (30, 124, 132), (242, 193, 84), (66, 98, 178)
+PAPER, INK, FAINT = (255, 255, 255), (30, 36, 45), (110, 118, 130)
 
 
 @dataclass(frozen=True)
 class Control:
-    """An edge control, and where on which photograph it is seen."""
+    """An edge control, and where it is seen."""
 
-    name: str
-    says: str
+    setting: str
+    """As the configuration says it."""
+    note: str
     photograph: np.ndarray[Any, np.dtype[np.uint8]]
     place: tuple[int, int]
-    """Left and top of the crop."""
+    """Left and top of what is shown."""
     colour: tuple[int, int, int]
-    before: dict[str, Any]
-    after: dict[str, Any]
+    """That it is laid over."""
+    before: Mapping[str, Any] = field(default_factory=dict)
+    """Options that it is compared with."""
 
 
 def main() -> None:
@@ -59,46 +67,48 @@ def _draw_before_and_after() -> None:
 
 
 def _draw_edge_controls() -> None:
-    astronaut, coffee = data.astronaut(), data.coffee()
-    teal, gold, blue = (32, 122, 130), (240, 190, 80), (60, 90, 170)
+    astronaut, cat, coffee = data.astronaut(), data.chelsea(), data.coffee()
+    hair = {"photograph": astronaut, "place": (146, 4)}
     controls = (
+        Control("smallest_part: 0.5", "the helmet is less than half the suit", astronaut[200:], (214, 108), GOLD),
+        Control("fill_holes: 0.01", "the nose was found only in part", cat, (176, 118), BLUE),
+        Control("feather: 4", "a softer edge, for soft light", coffee, (56, 22), TEAL),
+        Control("hardness: 0.9", "hair and whiskers all or nothing", cat, (258, 118), TEAL),
+        Control("shift_edge: -5", "five pixels less all around", **hair, colour=GOLD),
         Control(
-            "smallest_part: 0.5",
-            "the helmet is a part of its own",
-            astronaut[200:],
-            (330, 90),
-            gold,
-            {},
-            {"smallest_part": 0.5},
+            "decontaminate: on",
+            "no pale rim of the old background",
+            **hair,
+            colour=TEAL,
+            before={"decontaminate": False},
         ),
-        Control("fill_holes: 0.01", "x", astronaut, (30, 330), teal, {}, {"fill_holes": 0.01}),
-        Control("feather: 5", "x", coffee, (40, 50), blue, {}, {"feather": 5}),
-        Control("hardness: 0.9", "x", data.chelsea(), (260, 120), teal, {}, {"hardness": 0.9}),
-        Control("shift_edge: -6", "x", astronaut, (150, 0), gold, {}, {"shift_edge": -6}),
-        Control("decontaminate: on", "x", astronaut, (150, 0), teal, {"decontaminate": False}, {"decontaminate": True}),
     )
     cells = [_control(control) for control in controls]
-    width, height = cells[0].size
-    down = -(-len(cells) // COLUMNS)
-    size = (COLUMNS * (width + MARGIN) + MARGIN, down * (height + MARGIN) + MARGIN)
-    sheet = Image.new("RGB", size, PAPER)
+    across, down = cells[0].width + MARGIN, cells[0].height + MARGIN
+    rows = -(-len(cells) // COLUMNS)
+    sheet = Image.new("RGB", (COLUMNS * across + MARGIN, rows * down + MARGIN), PAPER)
     for number, cell in enumerate(cells):
         row, column = divmod(number, COLUMNS)
-        sheet.paste(cell, (MARGIN + column * (width + MARGIN), MARGIN + row * (height + MARGIN)))
+        sheet.paste(cell, (MARGIN + column * across, MARGIN + row * down))
     sheet.save(HERE / "edge-controls.png", optimize=True)
 
 
 def _control(control: Control) -> Image.Image:
-    cell = Image.new("RGB", (2 * CROP + 4, CROP + TEXT), PAPER)
-    left, top = control.place
-    for column, options in enumerate((control.before, control.after)):
-        cutout = cut_out(Image.fromarray(control.photograph), **options)
-        behind = Image.new("RGBA", cutout.size, control.colour)
-        seen = Image.alpha_composite(behind, cutout).crop((left, top, left + CROP, top + CROP))
-        cell.paste(seen.convert("RGB"), (column * (CROP + 4), TEXT))
+    """Return a title over two crops, before and after, side by side."""
+    cell = Image.new("RGB", (2 * CROP + SEAM, TITLE + CROP + FOOT), PAPER)
     draw = ImageDraw.Draw(cell)
-    draw.text((0, 0), control.name, INK, ImageFont.load_default(18))
-    draw.text((0, 25), control.says, FAINT, ImageFont.load_default(13))
+    draw.text((0, 0), control.setting, INK, ImageFont.load_default(19))
+    small = ImageFont.load_default(13.5)
+    draw.text((0, 26), control.note, FAINT, small)
+    name, value = control.setting.split(": ")
+    left, top = control.place
+    for column, options in enumerate((control.before, {name: yaml.safe_load(value)})):
+        cutout = cut_out(Image.fromarray(control.photograph), **options)
+        over = Image.alpha_composite(Image.new("RGBA", cutout.size, control.colour), cutout)
+        seen = over.crop((left, top, left + CROP, top + CROP)).convert("RGB")
+        cell.paste(seen, (column * (CROP + SEAM), TITLE))
+        middle = column * (CROP + SEAM) + CROP // 2
+        draw.text((middle, TITLE + CROP + FOOT), ("before", "after")[column], FAINT, small, anchor="mb")
     return cell
 
 
