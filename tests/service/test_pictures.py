@@ -98,7 +98,13 @@ def test_what_is_wished_is_done(api: httpx.Client, photographs: dict[str, Path])
 
 def test_edge_controls_are_those_of_the_library(api: httpx.Client, photographs: dict[str, Path]) -> None:
     photograph = photographs["cat"]
-    controls = {"feather": 1.5, "hardness": 0.3, "shift_edge": -2, "smallest_part": 0.1, "fill_holes": 0.02}
+    controls: dict[str, Any] = {
+        "feather": 1.5,
+        "hardness": 0.3,
+        "shift_edge": -2,
+        "smallest_part": 0.1,
+        "fill_holes": 0.02,
+    }
     params = {name: str(value) for name, value in controls.items()} | {"decontaminate": "off"}
     wanted = np.asarray(cut_out(photograph, decontaminate=False, **controls))
     answer = api.post("/v1/cutout", params=params, content=photograph.read_bytes())

@@ -29,7 +29,6 @@ _LEAST_SOFTNESS = 1 / 256
 
 _DOWN, _ACROSS, _DIAGONAL, _ANTIDIAGONAL = (1, 0), (0, 1), (1, 1), (1, -1)
 
-
 _Tile = tuple[slice, slice]
 """Rows and columns."""
 
