@@ -1,14 +1,19 @@
 """Draw the pictures of the documentation from photographs that anyone may use: `make pictures`.
 
-Coffee by Rachel Michetti (CC0) and an astronaut by NASA (public domain), as scikit-image ships them.
+Coffee by Rachel Michetti (CC0), an astronaut by NASA (public domain) and a cat by Stefan van der Walt (CC0), as
+scikit-image ships them.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from PIL import Image
+import yaml
+from PIL import Image, ImageDraw, ImageFont
 from skimage import data
 
 from alphadrop import cut_out
@@ -18,9 +23,39 @@ SQUARE = 10
 HEIGHT = 300
 GAP = 12
 
+CROP = 180
+"""Side of what is shown of a photograph, at 100 %."""
+SEAM = 4
+MARGIN = 28
+TITLE, FOOT = 50, 20
+COLUMNS = 3
+TEAL, GOLD, BLUE = (30, 124, 132), (242, 193, 84), (66, 98, 178)
+PAPER, INK, FAINT = (255, 255, 255), (30, 36, 45), (110, 118, 130)
+
+
+@dataclass(frozen=True)
+class Control:
+    """An edge control, and where it is seen."""
+
+    setting: str
+    """As the configuration says it."""
+    note: str
+    photograph: np.ndarray[Any, np.dtype[np.uint8]]
+    place: tuple[int, int]
+    """Left and top of what is shown."""
+    colour: tuple[int, int, int]
+    """That it is laid over."""
+    before: Mapping[str, Any] = field(default_factory=dict)
+    """Options that it is compared with."""
+
 
 def main() -> None:
-    """Write before-after.png beside this file."""
+    """Write before-after.png and edge-controls.png beside this file."""
+    _draw_before_and_after()
+    _draw_edge_controls()
+
+
+def _draw_before_and_after() -> None:
     rows = [_before_and_after(Image.fromarray(pixels)) for pixels in (data.coffee(), data.astronaut())]
     width = sum(row.width for row in rows) + GAP * (len(rows) - 1)
     sheet = Image.new("RGB", (width, HEIGHT), "white")
@@ -29,6 +64,52 @@ def main() -> None:
         sheet.paste(row, (left, 0))
         left += row.width + GAP
     sheet.save(HERE / "before-after.png", optimize=True)
+
+
+def _draw_edge_controls() -> None:
+    astronaut, cat, coffee = data.astronaut(), data.chelsea(), data.coffee()
+    hair = {"photograph": astronaut, "place": (146, 4)}
+    controls = (
+        Control("smallest_part: 0.5", "the helmet is less than half the suit", astronaut[200:], (214, 108), GOLD),
+        Control("fill_holes: 0.01", "the nose was found only in part", cat, (176, 118), BLUE),
+        Control("feather: 4", "a softer edge, for soft light", coffee, (56, 22), TEAL),
+        Control("hardness: 0.9", "hair and whiskers all or nothing", cat, (258, 118), TEAL),
+        Control("shift_edge: -5", "five pixels less all around", **hair, colour=GOLD),
+        Control(
+            "decontaminate: on",
+            "no pale rim of the old background",
+            **hair,
+            colour=TEAL,
+            before={"decontaminate": False},
+        ),
+    )
+    cells = [_control(control) for control in controls]
+    across, down = cells[0].width + MARGIN, cells[0].height + MARGIN
+    rows = -(-len(cells) // COLUMNS)
+    sheet = Image.new("RGB", (COLUMNS * across + MARGIN, rows * down + MARGIN), PAPER)
+    for number, cell in enumerate(cells):
+        row, column = divmod(number, COLUMNS)
+        sheet.paste(cell, (MARGIN + column * across, MARGIN + row * down))
+    sheet.save(HERE / "edge-controls.png", optimize=True)
+
+
+def _control(control: Control) -> Image.Image:
+    """Return a title over two crops, before and after, side by side."""
+    cell = Image.new("RGB", (2 * CROP + SEAM, TITLE + CROP + FOOT), PAPER)
+    draw = ImageDraw.Draw(cell)
+    draw.text((0, 0), control.setting, INK, ImageFont.load_default(19))
+    small = ImageFont.load_default(13.5)
+    draw.text((0, 26), control.note, FAINT, small)
+    name, value = control.setting.split(": ")
+    left, top = control.place
+    for column, options in enumerate((control.before, {name: yaml.safe_load(value)})):
+        cutout = cut_out(Image.fromarray(control.photograph), **options)
+        over = Image.alpha_composite(Image.new("RGBA", cutout.size, control.colour), cutout)
+        seen = over.crop((left, top, left + CROP, top + CROP)).convert("RGB")
+        cell.paste(seen, (column * (CROP + SEAM), TITLE))
+        middle = column * (CROP + SEAM) + CROP // 2
+        draw.text((middle, TITLE + CROP + FOOT), ("before", "after")[column], FAINT, small, anchor="mb")
+    return cell
 
 
 def _before_and_after(photograph: Image.Image) -> Image.Image:

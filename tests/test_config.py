@@ -129,6 +129,13 @@ def test_a_problem_names_its_file_and_line() -> None:
         (FOLDER + "  rescan: 10ms\n", 4, "it is 1s to 1d, not `10ms`"),
         (FOLDER + "  margin: .nan\n", 4, "not a number"),
         (FOLDER + "  margin: '0.1'\n", 4, "without quotes"),
+        (FOLDER + "  shift_edge: 1.5\n", 4, "not a whole number"),
+        (FOLDER + "  shift_edge: -101\n", 4, "shift_edge is a whole number of -100 to 100 pixels, not -101"),
+        (FOLDER + "  feather: 200\n", 4, "feather is 0 to 100 pixels, not 200"),
+        (FOLDER + "  hardness: -0.1\n", 4, "hardness is 0 to 1"),
+        (FOLDER + "  smallest_part: 5\n", 4, "smallest_part is 0 to 1"),
+        (FOLDER + "  fill_holes: .inf\n", 4, "not a number"),
+        (FOLDER + "  decontaminate: some\n", 4, "neither true nor false"),
         (FOLDER + "  quality: 9.5\n", 4, "not a whole number"),
         (FOLDER + "  quality: " + "9" * 5000 + "\n", 4, "too long"),
         (FOLDER + "  canvas: {size: [1, 2, 3]}\n", 4, "two sides"),
@@ -254,6 +261,12 @@ folders:
   png: small
   quality: 80
   edges: plain
+  decontaminate: on
+  smallest_part: 0.05
+  fill_holes: .01
+  feather: 1.5
+  hardness: 0.25
+  shift_edge: -3
   background: pictures/wood.jpg
   crop: subject
   margin: .1
@@ -282,6 +295,12 @@ folders:
         cut=CutOptions(
             format="webp",
             edges="plain",
+            decontaminate=True,
+            smallest_part=0.05,
+            fill_holes=0.01,
+            feather=1.5,
+            hardness=0.25,
+            shift_edge=-3,
             background=Path("/etc/ann/pictures/wood.jpg"),
             crop="subject",
             margin=0.1,
@@ -559,6 +578,7 @@ def test_the_default_configuration_loads_and_every_key_is_mentioned_in_it() -> N
 ALONE = SECTIONS["the top of the file"].keys() | SECTIONS["a folder"].keys()
 ALONE -= {"input", "output", "finished", "failed", "preset", "include", "exclude", "canvas"}
 ALONE -= {"folders", "limits", "log", "models", "web", "keys"}
+ALONE -= {"decontaminate"}  # it goes by the edges where it is not said
 EXAMPLE_HASH = "6a27d89c4b8f7a5d3e3a4d8a3a6b5f0b1e1c9c6c5b5a7d4f2e0b9a8c7d6e5f41"
 TOGETHER = [
     "(canvas|align)",
@@ -639,7 +659,8 @@ models:
 - {name: mine, file: '/m/2024 $$.onnx', input_size: 512, scale: 255, mean: [0, 0.1, 1e-6], licence: '12'}
 folders:
 - {input: '/2024: #1', output: '/ä $$HOME', preset: shop-portrait, settle: 0.01ms, include: ['*', '!x'], model: u2netp,
-   originals: move, finished: '/2024: #1/$$done', failed: 'no: #', poll: on}
+   originals: move, finished: '/2024: #1/$$done', failed: 'no: #', poll: on,
+   decontaminate: off, smallest_part: 1e-5, fill_holes: 1, feather: 0.1, hardness: 0.3333333333333333, shift_edge: -100}
 - {input: "/it's", output: '- x', background: 'rgb(1,2,3)', canvas: {aspect: '1:3'}, name: '{stem}'}
 - {input: 'yes', output: '~/null', background: '/$$ wood.jpg', rescan: 1.5h, result: mask, originals: delete}
 """.replace("ONES", "1" * 64).replace("EES", "e" * 64)

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from alphadrop import cut_out
 from daemon_process import Home
 
 Ran = subprocess.CompletedProcess[str]
@@ -134,10 +135,23 @@ def test_options_reach_the_picture(home: Home, folder: Path, tmp_path: Path) -> 
     assert image.getpixel((299, 0)) == (16, 32, 48)
 
 
+def test_edge_controls_reach_the_picture(home: Home, folder: Path, tmp_path: Path) -> None:
+    controls = "--smallest-part 0.1 --fill-holes 0.05 --feather 1.5 --hardness 0.5 --shift-edge -4 --decontaminate off"
+    cut(home, folder / "astronaut.jpg", "-o", tmp_path / "out.png", *controls.split())
+    wanted = cut_out(
+        folder / "astronaut.jpg",
+        smallest_part=0.1, fill_holes=0.05, feather=1.5, hardness=0.5, shift_edge=-4, decontaminate=False,
+    )  # fmt: skip
+    np.testing.assert_array_equal(np.asarray(opened(tmp_path / "out.png")), np.asarray(wanted))
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
         (["--margin", "0.1"], "crop"),
+        (["--feather", "101"], "feather is 0 to 100 pixels, not 101"),
+        (["--shift-edge", "0.5"], "--shift-edge"),
+        (["--decontaminate", "maybe"], "--decontaminate"),
         (["--format", "jpeg"], "JPEG cannot be transparent"),
         (["--background", "wite"], "wite"),
         (["--size", "big"], "big"),

@@ -56,6 +56,8 @@ def cut(home: Home, *arguments: str | Path, **environment: str) -> tuple[int, st
         (),
         ("--mask", "--edges", "plain", "--model", "u2net-int8"),
         ("--preset", "shop-square", "--size", "300x200", "--align", "top", "--quality", "80"),
+        ("--feather", "1.7", "--hardness", "0.3", "--shift-edge", "-3", "--smallest-part", "0.05", "--edges", "plain"),
+        ("--fill-holes", "0.01", "--decontaminate", "off", "--shift-edge", "4"),
         ("--background", "#102030", "--crop", "subject", "--margin", "0.1", "--aspect", "4:5", "--png", "small"),
     ],
     ids=" ".join,

@@ -23,6 +23,8 @@ from PIL import Image, ImageCms
 import alphadrop
 from alphadrop import cut_file, cut_out
 from alphadrop.engine.cutout import Engine, EngineRecipe
+from alphadrop.engine.edge import adjusted
+from alphadrop.engine.foreground import REACH, near
 from alphadrop.engine.models import ModelSpec, registry
 from alphadrop.engine.options import (
     EDGES,
@@ -368,6 +370,42 @@ def test_cut_out_takes_the_options_of_a_picture(astronaut: NDArray[np.uint8]) ->
     assert cut_out(astronaut, crop="subject", size=(200, 100)).size == (200, 100)
 
 
+def test_edge_controls_change_the_matte_that_was_found(astronaut: NDArray[np.uint8]) -> None:
+    controls: dict[str, Any] = {"shift_edge": -3, "feather": 2, "hardness": 0.25, "smallest_part": 0.1}
+    found = alpha_of(cut_out(astronaut))
+    wanted = adjusted(found, CutOptions(**controls))
+    assert not np.array_equal(found, wanted)
+    np.testing.assert_array_equal(alpha_of(cut_out(astronaut, **controls)), wanted)
+
+
+def test_edge_controls_leave_the_photographs_own_transparency_alone(fake: Engine) -> None:
+    controls: dict[str, Any] = {"shift_edge": 9, "feather": 2, "edges": "plain"}
+    pixels = np.full((80, 90, 4), 255, np.uint8)
+    pixels[:, :40, 3] = 0
+    pixels[:, 40:50, 3] = 128
+    opaque = fake.cut_photo(from_image(Image.fromarray(pixels[..., :3])), CutOptions(**controls))
+    cut = fake.cut_photo(from_image(Image.fromarray(pixels)), CutOptions(**controls))
+    np.testing.assert_array_equal(cut.matte, opaque.alpha)
+    np.testing.assert_array_equal(cut.alpha[:, 50:], opaque.alpha[:, 50:])
+    assert not cut.alpha[:, :40].any()
+    assert cut.alpha[40, 45] == 128
+
+
+@pytest.mark.parametrize("edges", EDGES)
+def test_decontaminate_goes_by_the_edges_unless_it_is_said(astronaut: NDArray[np.uint8], edges: Edges) -> None:
+    unset, on, off = (np.asarray(cut_out(astronaut, edges=edges, decontaminate=each)) for each in (None, True, False))
+    np.testing.assert_array_equal(unset, on if edges == "refined" else off)
+    np.testing.assert_array_equal(on[..., 3], off[..., 3])
+    seen = near(off[..., 3] > 0, REACH)
+    np.testing.assert_array_equal(off[..., :3][seen], astronaut[seen])
+    assert not np.array_equal(on, off)
+
+
+def test_that_nothing_is_left_is_said(fake: Engine, source: Path, tmp_path: Path) -> None:
+    report = cut_file(source, tmp_path / "out.png", engine=fake, shift_edge=-100)
+    assert (report.outcome, report.warnings) == ("done", ("the edge controls left nothing of the subject",))
+
+
 def test_the_front_door_is_these_functions() -> None:
     assert alphadrop.cut_out is cut_out
     assert alphadrop.cut_file is cut_file
@@ -696,6 +734,16 @@ def test_suffix_and_format_agree(format: Any) -> None:
         {"background": (1, 2)},
         {"size": 500},
         {"quality": "9"},
+        {"shift_edge": 101},
+        {"shift_edge": 2.5},
+        {"shift_edge": "2"},
+        {"feather": -1},
+        {"feather": float("nan")},
+        {"feather": "2"},
+        {"hardness": 1.01},
+        {"smallest_part": -0.1},
+        {"fill_holes": 2},
+        {"decontaminate": "off"},
     ],
 )
 def test_options_that_make_no_sense_are_typed_errors(options: dict[str, Any]) -> None:

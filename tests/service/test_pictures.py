@@ -96,6 +96,23 @@ def test_what_is_wished_is_done(api: httpx.Client, photographs: dict[str, Path])
     assert any("enlarged" in each for each in small)
 
 
+def test_edge_controls_are_those_of_the_library(api: httpx.Client, photographs: dict[str, Path]) -> None:
+    photograph = photographs["cat"]
+    controls: dict[str, Any] = {
+        "feather": 1.5,
+        "hardness": 0.3,
+        "shift_edge": -2,
+        "smallest_part": 0.1,
+        "fill_holes": 0.02,
+    }
+    params = {name: str(value) for name, value in controls.items()} | {"decontaminate": "off"}
+    wanted = np.asarray(cut_out(photograph, decontaminate=False, **controls))
+    answer = api.post("/v1/cutout", params=params, content=photograph.read_bytes())
+    assert np.array_equal(np.asarray(opened(answer)), wanted)
+    mask = api.post("/v1/cutout", params={**params, "result": "mask"}, content=photograph.read_bytes())
+    assert np.array_equal(np.asarray(opened(mask)), wanted[..., 3])
+
+
 def test_no_subject_is_no_error(api: httpx.Client, nothing: bytes) -> None:
     answer = api.post("/v1/cutout", content=nothing)
     assert (answer.status_code, answer.content) == (204, b"")
@@ -110,6 +127,11 @@ def test_no_subject_is_no_error(api: httpx.Client, nothing: bytes) -> None:
         ({"format": "jpeg"}, "bad_options"),
         ({"size": "tall"}, "bad_options"),
         ({"preset": "none"}, "bad_options"),
+        ({"feather": "101"}, "bad_options"),
+        ({"feather": "nan"}, "bad_options"),
+        ({"hardness": "-1"}, "bad_options"),
+        ({"shift_edge": "1.5"}, "invalid_request"),
+        ({"decontaminate": "perhaps"}, "invalid_request"),
         ({"format": "gif"}, "invalid_request"),
         ({"path": "/etc/passwd"}, "invalid_request"),
     ],

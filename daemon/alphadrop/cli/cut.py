@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = ["define_cut"]
 
+_ON_OR_OFF = {"on": True, "off": False}
 _LONGEST_NAME = 5000
 """Characters that the API takes as a name."""
 
@@ -62,6 +63,20 @@ def define_cut(command: argparse.ArgumentParser) -> None:
         "--edges", choices=options.EDGES, help="follow the photograph's edges, or only enlarge the map"
     )
     command.add_argument(
+        "--decontaminate", choices=list(_ON_OR_OFF), help="the subject's own colour in the soft edge, or what was seen"
+    )
+    command.add_argument(
+        "--smallest-part", type=float, metavar="FRACTION", help="drop parts smaller than this, of the largest: 0.05"
+    )
+    command.add_argument(
+        "--fill-holes", type=float, metavar="FRACTION", help="fill holes smaller than this, of the subject: 0.01"
+    )
+    command.add_argument("--feather", type=float, metavar="PIXELS", help="soften the edge, 0 to 100")
+    command.add_argument("--hardness", type=float, metavar="0-1", help="contrast of the edge: 1 is all or nothing")
+    command.add_argument(
+        "--shift-edge", type=int, metavar="PIXELS", help="move the edge: 2 expands the subject, -2 contracts it"
+    )
+    command.add_argument(
         "--background", metavar="COLOUR-OR-PICTURE", help="instead of transparency: white, '#f0f0f0', wall.jpg"
     )
     command.add_argument("--crop", choices=options.CROPS, help="keep the whole photograph, or what the subject fills")
@@ -83,7 +98,10 @@ def define_cut(command: argparse.ArgumentParser) -> None:
     command.set_defaults(command=_cut)
 
 
-_CUT_OPTIONS = ("edges", "background", "crop", "margin", "align", "preset", "format", "png", "quality", "keep_gps")
+_CUT_OPTIONS = (
+    "edges", "smallest_part", "fill_holes", "feather", "hardness", "shift_edge",
+    "background", "crop", "margin", "align", "preset", "format", "png", "quality", "keep_gps",
+)  # fmt: skip
 
 
 def _cut(chosen: argparse.Namespace) -> int:
@@ -229,6 +247,12 @@ def _wishes(chosen: argparse.Namespace, options: CutOptions) -> dict[str, str]:
         "model": chosen.model,
         "format": options.format,
         "edges": options.edges,
+        "decontaminate": None if options.decontaminate is None else str(options.decontaminate).lower(),
+        "smallest_part": options.smallest_part,
+        "fill_holes": options.fill_holes,
+        "feather": options.feather,
+        "hardness": options.hardness,
+        "shift_edge": options.shift_edge,
         "background": "#{:02x}{:02x}{:02x}".format(*background) if isinstance(background, tuple) else None,
         "crop": options.crop,
         "margin": options.margin,
@@ -283,6 +307,8 @@ def _identity(path: Path) -> tuple[int, int] | None:
 def _cut_options(chosen: argparse.Namespace, place: _Place, *, keep_gps: bool) -> CutOptions:
     given: dict[str, Any] = {"keep_gps": keep_gps}
     given |= {name: getattr(chosen, name) for name in _CUT_OPTIONS if getattr(chosen, name) is not None}
+    if chosen.decontaminate:
+        given["decontaminate"] = _ON_OR_OFF[chosen.decontaminate]
     if chosen.size:
         given["size"] = options.parse_size(chosen.size)
     if chosen.aspect:

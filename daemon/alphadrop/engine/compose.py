@@ -25,13 +25,13 @@ _SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
 def cutout_picture(photo: Photo, alpha: NDArray[np.uint8], options: CutOptions) -> Picture:
     """Return the cut-out of a photograph.
 
-    Colours are straight: never multiplied by alpha. Where alpha is 255 they are the photograph's own to the bit; with
-    refined edges the soft edge holds the subject's colour; farther than two pixels from the subject they are zero.
+    Colours are straight: never multiplied by alpha. Where alpha is 255 they are the photograph's own to the bit;
+    decontaminated, the soft edge holds the subject's colour; farther than two pixels from the subject they are zero.
 
     Args:
         photo: the photograph.
         alpha: its matte, shape (H, W), uint8.
-        options: edges, crop, margin, canvas and background.
+        options: edges, decontaminate, crop, margin, canvas and background.
 
     Raises:
         CannotRead: the background picture cannot be used.
@@ -39,7 +39,7 @@ def cutout_picture(photo: Photo, alpha: NDArray[np.uint8], options: CutOptions) 
     image, icc = photo.image, photo.icc
     if options.background is not None and not _can_hold(image.mode, icc, options.background):
         image, icc = to_srgb(image, icc), None
-    pixels = _straight(image, alpha, refined=options.edges == "refined")
+    pixels = _straight(image, alpha, clean=options.cleans_colour)
     framed = frame(alpha, options)
     if framed is None and options.background is None:
         return Picture(pixels, icc, photo.dpi, photo.exif)
@@ -57,7 +57,7 @@ def straight_rgba(photo: Photo, matte: NDArray[np.uint8]) -> NDArray[np.uint8]:
     The colours are the photograph's own where the matte is 255, the subject's in the soft edge, and zero farther than
     two pixels from the subject.
     """
-    return _straight(photo.image.convert("RGB"), matte, refined=True)
+    return _straight(photo.image.convert("RGB"), matte, clean=True)
 
 
 def mask_picture(photo: Photo, alpha: NDArray[np.uint8], options: CutOptions) -> Picture:
@@ -74,12 +74,12 @@ def enlargement(alpha: NDArray[np.uint8], options: CutOptions) -> float:
     return framed.scale if framed is not None else 1.0
 
 
-def _straight(image: Image.Image, alpha: NDArray[np.uint8], *, refined: bool) -> NDArray[np.uint8]:
+def _straight(image: Image.Image, alpha: NDArray[np.uint8], *, clean: bool) -> NDArray[np.uint8]:
     """Return the pixels of a photograph with its matte; shape (H, W, 2 or 4)."""
     joined = image.convert("RGBA" if image.mode == "RGB" else "LA")
     joined.putalpha(Image.fromarray(alpha))
     pixels = np.array(joined)
-    if refined:
+    if clean:
         foreground.clean_edges(pixels[..., :-1], alpha, image)
     # One machine word a pixel: clearing the far background is one multiplication.
     words = pixels.view(np.uint32 if pixels.shape[2] == 4 else np.uint16)[..., 0]

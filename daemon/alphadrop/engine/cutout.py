@@ -29,6 +29,7 @@ from alphadrop.engine import checksums, models
 from alphadrop.engine.cancellation import Cancellation
 from alphadrop.engine.compose import cutout_picture, enlargement, mask_picture
 from alphadrop.engine.cpus import usable_cpus
+from alphadrop.engine.edge import adjusted
 from alphadrop.engine.encode import encode
 from alphadrop.engine.matte import alpha_matte
 from alphadrop.engine.models import ModelSpec
@@ -84,7 +85,7 @@ class Cut:
 
     photo: Photo
     matte: NDArray[np.uint8]
-    """What was found; shape (H, W), all zero where there is no subject."""
+    """What was found, its edge as the options ask for; shape (H, W), all zero where there is no subject."""
     alpha: NDArray[np.uint8]
     """The matte, times the transparency the photograph came with."""
     subject: bool
@@ -281,10 +282,16 @@ class Engine:
         photo, saliency = look.photo, look.saliency
         subject = has_subject(saliency)
         width, height = photo.size
-        matte = alpha_matte(saliency, photo.image, options.edges) if subject else np.zeros((height, width), np.uint8)
+        warnings = photo.warnings
+        if subject:
+            found = alpha_matte(saliency, photo.image, options.edges)
+            matte = adjusted(found, options)
+            if matte is not found and not matte.any():
+                warnings = (*warnings, "the edge controls left nothing of the subject")
+        else:
+            matte = np.zeros((height, width), np.uint8)
         alpha = matte if photo.alpha is None else _multiplied(matte, np.asarray(photo.alpha))
         seconds = {"decode": decoding, **look.seconds, "matte": clock.lap()}
-        warnings = photo.warnings
         with _naming(photo.name):
             enlarged = enlargement(alpha, options) if subject else 1.0
         if enlarged > _NOTABLE:

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from alphadrop.engine.options import LONGEST_SIDE, Alignment, CutOptions
 from alphadrop.errors import BadOptions
 
-__all__ = ["Frame", "frame", "subject_box"]
+__all__ = ["VISIBLE", "Frame", "frame", "subject_box"]
 
-_VISIBLE = 13
+VISIBLE = 13
 """Alpha (of 255) from which a pixel counts as subject: five percent."""
 
 
@@ -37,7 +37,7 @@ class Frame:
 
 def subject_box(alpha: NDArray[np.uint8]) -> tuple[int, int, int, int] | None:
     """Return left, top, right, bottom of what is visible in an alpha matte; None where nothing is."""
-    visible = alpha >= _VISIBLE
+    visible = alpha >= VISIBLE
     rows = np.flatnonzero(visible.any(axis=1))
     if not len(rows):
         return None

@@ -70,6 +70,8 @@ SUFFIXES: dict[str, Format] = {
 }
 LONGEST_SIDE = 30_000
 """Pixels to which a canvas may grow."""
+_WIDEST = 100
+"""Pixels of a shift or feather of the edge."""
 
 
 def _one_of(name: str, value: object, allowed: tuple[str, ...]) -> None:
@@ -110,7 +112,7 @@ class CutOptions:
 
     format: Format = "png"
     edges: Edges = "refined"
-    """`refined` lets the matte follow the photograph's own edges and cleans their colour; `plain` only enlarges it."""
+    """`refined` lets the matte follow the photograph's own edges; `plain` only enlarges it."""
     background: Background = None
     crop: Crop = "none"
     margin: float = 0.0
@@ -120,6 +122,18 @@ class CutOptions:
     quality: int = 92
     """Of JPEG and WebP, 1 to 100; WebP is lossless at 100."""
     keep_gps: bool = False
+    shift_edge: int = 0
+    """Pixels that the edge is moved outward; negative ones contract the subject. -100 to 100."""
+    feather: float = 0.0
+    """Standard deviation in pixels of the Gaussian that the matte is blurred with, 0 to 100."""
+    hardness: float = 0.0
+    """Contrast of the edge: 0 leaves it, 1 makes it all or nothing."""
+    smallest_part: float = 0.0
+    """Parts below this fraction of the largest part's area are dropped, 0 to 1."""
+    fill_holes: float = 0.0
+    """Holes below this fraction of the subject's area are filled, 0 to 1."""
+    decontaminate: bool | None = None
+    """Whether the soft edge gets the subject's own colour; None is with refined edges and not with plain ones."""
 
     def __post_init__(self) -> None:
         for name, allowed in (("format", FORMATS), ("edges", EDGES), ("crop", CROPS), ("png", PNG_EFFORTS)):
@@ -131,6 +145,15 @@ class CutOptions:
             raise BadOptions(f"margin is 0 to 0.45 of the longer side, not {self.margin:g}")
         if not 1 <= self.quality <= 100:
             raise BadOptions(f"quality is 1 to 100, not {self.quality}")
+        if not (isinstance(self.shift_edge, int) and -_WIDEST <= self.shift_edge <= _WIDEST):
+            raise BadOptions(f"shift_edge is a whole number of -{_WIDEST} to {_WIDEST} pixels, not {self.shift_edge!r}")
+        if not 0 <= self.feather <= _WIDEST:
+            raise BadOptions(f"feather is 0 to {_WIDEST} pixels, not {self.feather:g}")
+        for name in ("hardness", "smallest_part", "fill_holes"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise BadOptions(f"{name} is 0 to 1, not {getattr(self, name):g}")
+        if self.decontaminate not in (None, True, False):
+            raise BadOptions(f"decontaminate is True, False or None, not {self.decontaminate!r}")
         if self.format == "jpeg" and self.background is None:
             raise BadOptions("JPEG cannot be transparent", "set a background, or choose png, webp or tiff")
         if self.margin and self.crop == "none":
@@ -141,6 +164,11 @@ class CutOptions:
         aspect = self.canvas.aspect
         if aspect is not None and 2 * self.margin * max(aspect, 1 / aspect) >= 1:
             raise BadOptions(f"a margin of {self.margin:g} leaves nothing at aspect {aspect:g}", "make it smaller")
+
+    @property
+    def cleans_colour(self) -> bool:
+        """Whether the soft edge gets the subject's own colour."""
+        return self.edges == "refined" if self.decontaminate is None else self.decontaminate
 
 
 PRESETS: dict[str, CutOptions] = {

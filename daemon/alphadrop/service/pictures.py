@@ -67,6 +67,18 @@ class Wishes(BaseModel, extra="forbid"):
     preset: str | None = None
     format: Format | None = None
     edges: Edges | None = None
+    decontaminate: bool | None = None
+    """Whether the soft edge gets the subject's own colour; left out, with refined edges it does."""
+    smallest_part: float | None = None
+    """Parts below this fraction of the largest part's area are dropped, 0 to 1."""
+    fill_holes: float | None = None
+    """Holes below this fraction of the subject's area are filled, 0 to 1."""
+    feather: float | None = None
+    """Standard deviation in pixels of the blur of the matte, 0 to 100."""
+    hardness: float | None = None
+    """Contrast of the edge: 0 leaves it, 1 makes it all or nothing."""
+    shift_edge: int | None = None
+    """Pixels that the edge is moved outward, -100 to 100."""
     background: str | None = None
     """`transparent`, or a colour: white, #f0f0f0."""
     crop: Crop | None = None
