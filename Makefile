@@ -52,7 +52,7 @@ test: $(STAMP) gimp-3.0-root
 	$(PYTEST) -m "not long" $(TESTS)
 
 test-long: $(STAMP) gimp-root
-	$(PYTEST) -m long
+	ALPHADROP_ISNET=$(NETWORKS)/isnet-imgly.onnx $(PYTEST) -m long
 
 faults: $(STAMP)
 	$(PYTEST) tests/faults
