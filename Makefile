@@ -8,9 +8,10 @@ STAMP  := $(VENV)/.installed
 OTHER_PYTHONS := 3.12 3.13
 NETWORKS := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/alphadrop/networks
 
-# Processes that run tests: they wait more than they compute. The tests of one module stay together.
+# Processes that run tests: they wait more than they compute. The tests of one module stay together. A daemon lowers its
+# priority to this: were the others above it, it would not come to its turn for minutes.
 WORKERS ?= 3
-PYTEST  := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadscope
+PYTEST  := nice -n 10 $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadscope
 
 N ?= 25
 MINUTES ?= 20

@@ -18,7 +18,7 @@ from alphadrop.client import Client, endpoint_file
 from alphadrop.errors import DaemonError
 
 T = TypeVar("T")
-PATIENCE = 120.0
+PATIENCE = 240.0
 """Seconds after which a condition is held never to come true."""
 
 
@@ -69,11 +69,15 @@ class Home:
         }
 
     def configure(self, folder: str = "", top: str = "") -> None:
-        """Write a configuration for the two folders, made where they are missing, with further lines of YAML."""
+        """Write a configuration for the two folders, made where they are missing, with further lines of YAML.
+
+        Unless they say otherwise work is never quiet: other tests keep the processors busy.
+        """
         self.input.mkdir(parents=True, exist_ok=True)
         self.output.mkdir(parents=True, exist_ok=True)
         lines = [f"- input: {self.input}", f"  output: {self.output}"]
         lines += [f"  {line}" for line in folder.splitlines()]
+        lines += [] if "quiet:" in top else ["quiet: never"]
         (self.root / "new.yaml").write_text("\n".join([top, "folders:", *lines, ""]))
         (self.root / "new.yaml").replace(self.root / "alphadrop.yaml")
 

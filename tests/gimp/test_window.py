@@ -15,7 +15,7 @@ import pytest
 from daemon_process import Home, running, wait_for
 from gimp_process import Gimp, artefact
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.long, pytest.mark.timeout(1800)]
 in_3_0_only = pytest.mark.parametrize("gimp", ["trixie"], ids=["3.0"], indirect=True, scope="module")
 in_3_2_only = pytest.mark.parametrize("gimp", ["forky"], ids=["3.2"], indirect=True, scope="module")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path, PurePath
 from typing import Any, NoReturn
@@ -101,6 +102,13 @@ def test_one_folders_output_may_be_anothers_input(ground: Ground) -> None:
 @pytest.fixture
 def held(ground: Ground) -> Iterator[tuple[HotFolders, threading.Event]]:
     """Folders with a photograph that the network is looking at until the event is set, and another behind it."""
+    with _held(ground, "a.jpg", "b.jpg") as (folders, go_on):
+        wait_for(lambda: len(folders._worker.in_hand) == 2, "the other to be taken")
+        yield folders, go_on
+
+
+@contextmanager
+def _held(ground: Ground, *names: str) -> Iterator[tuple[HotFolders, threading.Event]]:
     at_work, go_on = threading.Event(), threading.Event()
 
     def hold() -> None:
@@ -108,13 +116,12 @@ def held(ground: Ground) -> Iterator[tuple[HotFolders, threading.Event]]:
         assert go_on.wait(PATIENCE)
 
     ground.fake.before = hold
-    for name in ("a.jpg", "b.jpg"):
+    for name in names:
         ground.drop(name)
     folders = HotFolders([ground.settings], ground.pipeline, ground.ledger)
     folders.start()
     folders.begin_work()
     assert at_work.wait(PATIENCE)
-    wait_for(lambda: len(folders._worker.in_hand) == 2, "the other to be taken")
     yield folders, go_on
     go_on.set()
     assert folders.close(PATIENCE)
@@ -143,11 +150,20 @@ def test_what_takes_longer_than_the_time_to_close_is_broken_off_and_put_back(
     wait_for(lambda: len(folders._worker.in_hand) == 2, "the other to be taken")
     assert not folders.close(0.01)
     assert "the file at work took too long" in caplog.text
-    assert "waits for its disk" not in caplog.text
     go_on.set()
     assert folders.close(PATIENCE)
     assert ground.outputs() == {}
     assert ground.ledger.counts(ground.input) == {"pending": 2}
+
+
+def test_of_what_takes_longer_it_is_not_said_that_its_disk_does(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(hotfolders, "_LAST_GRACE", 0.01)
+    with _held(ground, "a.jpg") as (folders, _):
+        assert not folders.close(0.01)
+        assert "the file at work took too long" in caplog.text
+        assert "waits for its disk" not in caplog.text
 
 
 def test_closing_before_the_start_of_work_is_quick(ground: Ground) -> None:
