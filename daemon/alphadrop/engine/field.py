@@ -33,12 +33,11 @@ class Field:
     def tile(self, rows: slice, columns: slice) -> NDArray[np.float32]:
         """Return the values at the pixels of a tile, interpolated bilinearly; shape (C, rows, columns)."""
         height, width = self.values.shape[1:]
-        above, below, down = _neighbours(rows, height, self.size[1])
-        left, right, across = _neighbours(columns, width, self.size[0])
-        first, last = int(left[0]), int(right[-1]) + 1
-        strip = self.values[:, :, first:last]
-        lines = _blend(strip[:, above], strip[:, below], down[:, None])
-        return _blend(lines[:, :, left - first], lines[:, :, right - first], across)
+        above, across_rows = _weights(rows, height, self.size[1])
+        left, across_columns = _weights(columns, width, self.size[0])
+        near = self.values[:, above : above + across_rows.shape[1], left : left + across_columns.shape[1]]
+        read: NDArray[np.float32] = np.matmul(np.matmul(across_rows, near), across_columns.T)
+        return read
 
 
 def coarse_size(size: tuple[int, int], points: int) -> tuple[int, int]:
@@ -112,17 +111,10 @@ def planes(picture: NDArray[np.uint8]) -> NDArray[np.float32]:
     return unit(np.ascontiguousarray(np.moveaxis(np.atleast_3d(picture), -1, 0)))
 
 
-def _blend(first: NDArray[np.float32], second: NDArray[np.float32], weight: NDArray[np.float32]) -> NDArray[np.float32]:
-    blended: NDArray[np.float32] = first + (second - first) * weight
-    return blended
-
-
-def _neighbours(
-    span: slice, points: int, pixels: int
-) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float32]]:
-    """Return for each pixel of a span the two grid points around it and how far it is towards the second."""
+def _weights(span: slice, points: int, pixels: int) -> tuple[int, NDArray[np.float32]]:
+    """Return the first grid point that a span of pixels needs, and what each pixel takes of that and those after it."""
     centres = (np.arange(span.start, span.stop) + 0.5) * (points / pixels) - 0.5
     centres = np.clip(centres, 0, points - 1)
-    before = np.floor(centres).astype(np.intp)
-    after = np.minimum(before + 1, points - 1)
-    return before, after, (centres - before).astype(np.float32)
+    first, last = int(centres[0]), min(int(centres[-1]) + 1, points - 1)
+    weights = np.maximum(0, 1 - np.abs(centres[:, np.newaxis] - np.arange(first, last + 1)))
+    return first, weights.astype(np.float32)

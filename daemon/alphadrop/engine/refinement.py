@@ -1,0 +1,210 @@
+"""A matte that follows the photograph's own edges, at full camera size.
+
+In every window of a coarse grid alpha is a linear function of colour, alpha = a . I + b, as in the colour guided filter
+of He, Sun and Tang (Guided Image Filtering, TPAMI 2013, section 3.4), whose coefficients are applied to the full
+photograph as in He and Sun (Fast Guided Filter, arXiv:1505.00996, section 3). Here a point weighs in the fit as much as
+the network is sure of it: the function is learnt from what is surely subject or background, as closed-form matting
+(Levin, Lischinski and Weiss, TPAMI 2008) learns it from a trimap, and says what is between.
+
+A function that contradicts what is sure around it is not believed: colours that subject and background share tell
+nothing, and there the map's own values stay. What that is worth is in docs/quality.md.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageFilter
+
+from alphadrop.engine.field import Field, box_mean, each_tile, planes, unit
+
+__all__ = ["refined"]
+
+_GRID = 320
+"""Points of the grid's side at most: those of the map of U²-Net."""
+_RADIUS = 0.04
+"""Of a window, as a part of the grid's side."""
+_EPSILON = 1e-4
+"""Regularisation: the variance of colours, 0..1, below which an area counts as flat."""
+_LEVELS = (0.12, 0.88)
+"""Refined values outside become 0 and 1."""
+_SURE = 0.05
+"""Values this near to 0 or 1 are sure, where all around are."""
+_MARGIN = 0.006
+"""How far around, as a part of the grid's side."""
+_POWER = 8
+"""A point weighs as much as this power of its sureness, |2 p - 1|."""
+_LEAST_WEIGHT = 0.02
+_ERROR = (0.01, 0.06)
+"""Mean error of a function at the sure points of its window: below it is believed, above it is not."""
+_SOFT = (0.15, 0.35)
+"""Doubt in a window, 1 minus the mean weight: below its edge is narrow, above it is wider than the map can draw."""
+_CLEAR = (0.9, 0.95)
+"""Sureness of the subject above which a function is believed in such a wide edge whatever its error."""
+_VAGUE = (0.76, 0.86)
+"""Sureness of the subject below which nothing is refined: what the network does not know cannot be learnt from."""
+
+_Band = tuple[float, float]
+
+
+def refined(matte: NDArray[np.uint8], saliency: NDArray[np.float32], image: Image.Image) -> NDArray[np.uint8]:
+    """Return the matte of a photograph, following its edges.
+
+    Args:
+        matte: the saliency map at the photograph's size, shape (H, W), uint8; used up.
+        saliency: what the network said, shape (S, S), 0..1.
+        image: the photograph, mode RGB or L.
+
+    Returns:
+        Shape (H, W), uint8; where the map is sure all around, 0 or 255.
+    """
+    clearness = _clearness(saliency)
+    care = float(_rising(clearness, _VAGUE))
+    if not care:
+        return matte
+    saliency = _at_most(saliency, _GRID)
+    colours = planes(np.asarray(image.resize(saliency.shape[::-1], Image.Resampling.BOX, reducing_gap=2.0)))
+    sure = _surely(saliency)
+    models, doubt = _fitted(colours, saliency)
+    believed = np.maximum(
+        1 - _rising(_errors(models, colours, saliency), _ERROR),
+        _rising(doubt, _SOFT) * _rising(clearness, _CLEAR),
+    )
+    settled = saliency + care * (_rising(saliency, (_SURE, 1 - _SURE)) - saliency)
+    learnt = (1 - sure) * believed * care
+    told = sure * settled + (1 - sure - learnt) * saliency
+    values = models * learnt
+    values[-1] = (values[-1] + told) * 255 + 0.5  # slopes are for 8-bit colours as they are; rounded by cutting off
+    field, open_question = Field(values.astype(np.float32), image.size), sure < 0.999
+    result = _settled(matte, care)
+    unsure = Image.fromarray(open_question).resize(image.size, Image.Resampling.NEAREST)
+
+    def follow(rows: slice, columns: slice) -> None:
+        pixels = np.asarray(image.crop((columns.start, rows.start, columns.stop, rows.stop)))
+        result[rows, columns] = _applied(field.tile(rows, columns), np.atleast_3d(pixels))
+
+    each_tile(np.asarray(unsure), follow)
+    return result
+
+
+def _rising(values: NDArray[np.float32], band: _Band) -> NDArray[np.float32]:
+    """Return 0 below a band, 1 above it, and what lies between in it."""
+    low, high = np.float32(band[0]), np.float32(band[1])
+    rising: NDArray[np.float32] = np.clip((values - low) / (high - low), 0, 1)
+    return rising
+
+
+def _clearness(saliency: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return how sure a map is of its subject, 0..1; one number."""
+    subject = saliency[saliency > 0.1]
+    return np.asarray(np.abs(2 * subject - 1).mean() if subject.size else 0, np.float32)
+
+
+def _at_most(saliency: NDArray[np.float32], side: int) -> NDArray[np.float32]:
+    """Return a map with no more than so many points a side."""
+    if max(saliency.shape) <= side:
+        return saliency
+    return np.asarray(Image.fromarray(saliency).resize((side, side), Image.Resampling.BOX))
+
+
+def _surely(saliency: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return where the map is sure all around, 0..1, passing softly to where it is not."""
+    margin = max(1, round(_MARGIN * max(saliency.shape)))
+    sure = Image.fromarray(np.where(np.abs(2 * saliency - 1) > 1 - 2 * _SURE, np.uint8(255), np.uint8(0)))
+    inside = unit(np.asarray(sure.filter(ImageFilter.MinFilter(2 * margin + 1))))
+    softened: NDArray[np.float32] = box_mean(inside[np.newaxis], margin)[0]
+    return softened
+
+
+def _weights(saliency: NDArray[np.float32]) -> NDArray[np.float32]:
+    sureness = np.abs(2 * saliency - 1)
+    weights: NDArray[np.float32] = sureness**_POWER * np.float32(1 - _LEAST_WEIGHT) + np.float32(_LEAST_WEIGHT)
+    return weights
+
+
+def _radius(saliency: NDArray[np.float32]) -> int:
+    side: int = max(saliency.shape)
+    return max(2, round(_RADIUS * side))
+
+
+def _fitted(
+    colours: NDArray[np.float32], saliency: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return a and b of the weighted guided filter with the levels in them, and the doubt in each window.
+
+    Args:
+        colours: the guide, shape (C, h, w), 0..1, C being 1 or 3.
+        saliency: what is filtered, shape (h, w), 0..1.
+
+    Returns:
+        Shape (C + 1, h, w), a for each channel, then b; and shape (h, w), 0..1.
+    """
+    channels, radius, weights = len(colours), _radius(saliency), _weights(saliency)
+    pairs = [(i, j) for i in range(channels) for j in range(i, channels)]
+    weighted = weights * colours
+    products = np.stack([weighted[i] * colours[j] for i, j in pairs])
+    sums = np.concatenate([weights[None], (weights * saliency)[None], weighted, weighted * saliency, products])
+    known, *means = box_mean(sums, radius)
+    means = np.stack(means) / known
+    mean_saliency, mean_colour = means[0], means[1 : channels + 1]
+    covariance = means[channels + 1 : 2 * channels + 1] - mean_colour * mean_saliency
+    variance = {
+        (i, j): mean - mean_colour[i] * mean_colour[j] + (_EPSILON if i == j else 0)
+        for (i, j), mean in zip(pairs, means[2 * channels + 1 :].astype(np.float64), strict=True)
+    }
+    a = covariance / variance[0, 0] if channels == 1 else _solved(variance, covariance)
+    b = mean_saliency - (a * mean_colour).sum(axis=0)
+    low, high = _LEVELS
+    models = box_mean(np.concatenate([a, b[None]]).astype(np.float32), radius)
+    models[-1] -= low
+    models /= high - low
+    return models, 1 - known
+
+
+def _solved(matrix: dict[tuple[int, int], NDArray[np.float64]], vector: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Solve a symmetric system of three unknowns at every grid point, by the adjugate.
+
+    Args:
+        matrix: the six different entries, each of shape (h, w), in double precision: the determinants of nearly flat
+            areas are near 1e-12.
+        vector: shape (3, h, w).
+    """
+    xx, xy, xz, yy, yz, zz = (matrix[key] for key in ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2)))
+    c_xx, c_xy, c_xz = yy * zz - yz * yz, xz * yz - xy * zz, xy * yz - xz * yy
+    c_yy, c_yz, c_zz = xx * zz - xz * xz, xy * xz - xx * yz, xx * yy - xy * xy
+    u, v, w = vector / (xx * c_xx + xy * c_xy + xz * c_xz)
+    return np.stack([c_xx * u + c_xy * v + c_xz * w, c_xy * u + c_yy * v + c_yz * w, c_xz * u + c_yz * v + c_zz * w])
+
+
+def _errors(
+    models: NDArray[np.float32], colours: NDArray[np.float32], saliency: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Return by how much the functions of each window miss what is sure in it, on the mean; shape (h, w)."""
+    weights, radius = _weights(saliency), _radius(saliency)
+    said = np.clip((models[:-1] * colours).sum(axis=0) + models[-1], 0, 1)
+    missed = weights * np.abs(said - _rising(saliency, _LEVELS))
+    means = box_mean(np.stack([missed, weights]), radius)
+    errors: NDArray[np.float32] = means[0] / means[1]
+    return errors
+
+
+def _settled(matte: NDArray[np.uint8], care: float) -> NDArray[np.uint8]:
+    """Return a matte with sure values made 0 and 255, as much as care says."""
+    values = np.arange(256) / 255
+    settled = values + care * (np.clip((values - _SURE) / (1 - 2 * _SURE), 0, 1) - values)
+    return np.array(Image.fromarray(matte).point(np.rint(255 * settled).astype(int).tolist()))
+
+
+def _applied(coefficients: NDArray[np.float32], pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return alpha = a . I + b, uint8.
+
+    Args:
+        coefficients: shape (C + 1, rows, columns); the last is b, and is used up.
+        pixels: shape (rows, columns, C).
+    """
+    alpha = coefficients[-1]
+    for channel, slope in enumerate(coefficients[:-1]):
+        alpha += slope * pixels[..., channel]
+    np.clip(alpha, 0, 255, out=alpha)
+    eight_bit: NDArray[np.uint8] = alpha.astype(np.uint8)
+    return eight_bit
