@@ -180,7 +180,7 @@ def _print_soft(engine: Engine, peer: Peer | None, truths: Iterable[Truth]) -> N
     print("| matte | SAD | MSE | gradient error |\n|---|---|---|---|")
     for name, each in errors.items():
         means = (statistics.mean(getattr(one, figure) for one in each) for figure in ("sad", "mse", "gradient"))
-        print(f"| {name} | {' | '.join(f'{mean:.2f}' for mean in means)} |", flush=True)
+        print(f"| {name} | {' | '.join(f'{mean:.3f}' for mean in means)} |", flush=True)
 
 
 def _overlap(matte: NDArray[np.uint8], truth: NDArray[np.uint8]) -> float:

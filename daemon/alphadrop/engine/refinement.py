@@ -26,22 +26,22 @@ _RADIUS = 0.04
 """Of a window, as a part of the grid's side."""
 _EPSILON = 1e-4
 """Regularisation: the variance of colours, 0..1, below which an area counts as flat."""
-_LEVELS = (0.12, 0.88)
+_LEVELS = (0.15, 0.85)
 """Refined values outside become 0 and 1."""
-_SURE = 0.05
+_SURE = 0.03
 """Values this near to 0 or 1 are sure, where all around are."""
 _MARGIN = 0.006
 """How far around, as a part of the grid's side."""
 _POWER = 8
 """A point weighs as much as this power of its sureness, |2 p - 1|."""
 _LEAST_WEIGHT = 0.02
-_ERROR = (0.01, 0.06)
+_ERROR = (0.005, 0.04)
 """Mean error of a function at the sure points of its window: below it is believed, above it is not."""
-_SOFT = (0.15, 0.35)
+_SOFT = (0.1, 0.25)
 """Doubt in a window, 1 minus the mean weight: below its edge is narrow, above it is wider than the map can draw."""
-_CLEAR = (0.9, 0.95)
+_CLEAR = (0.92, 0.96)
 """Sureness of the subject above which a function is believed in such a wide edge whatever its error."""
-_VAGUE = (0.76, 0.86)
+_VAGUE = (0.78, 0.88)
 """Sureness of the subject below which nothing is refined: what the network does not know cannot be learnt from."""
 
 _Band = tuple[float, float]
