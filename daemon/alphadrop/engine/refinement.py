@@ -41,7 +41,7 @@ _SOFT = (0.1, 0.25)
 """Doubt in a window, 1 minus the mean weight: below its edge is narrow, above it is wider than the map can draw."""
 _CLEAR = (0.92, 0.96)
 """Sureness of the subject above which a function is believed in such a wide edge whatever its error."""
-_VAGUE = (0.78, 0.88)
+_VAGUE = (0.84, 0.9)
 """Sureness of the subject below which nothing is refined: what the network does not know cannot be learnt from."""
 
 _Band = tuple[float, float]
