@@ -120,7 +120,7 @@ def test_preset_gives_what_a_shop_asks_for(home: Home, folder: Path) -> None:
     assert (image.format, image.mode, image.size) == ("JPEG", "RGB", (2000, 2000))
     assert image.getpixel((2, 2)) == (255, 255, 255)
     seen = np.nonzero(np.asarray(image.convert("L")) < 235)
-    assert max(np.ptp(seen[0]), np.ptp(seen[1])) + 1 == pytest.approx(1700, abs=12)  # the faint rim is nearly white
+    assert max(np.ptp(seen[0]), np.ptp(seen[1])) + 1 == pytest.approx(1700, abs=20)  # the faint rim is nearly white
     assert "the subject was enlarged" in ran.stderr
 
 

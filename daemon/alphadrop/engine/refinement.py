@@ -61,7 +61,7 @@ def refined(matte: NDArray[np.uint8], saliency: NDArray[np.float32], image: Imag
     clearness = _clearness(saliency)
     care = float(_rising(clearness, _VAGUE))
     if not care:
-        return matte
+        return _settled(matte)
     saliency = _at_most(saliency, _GRID)
     colours = planes(np.asarray(image.resize(saliency.shape[::-1], Image.Resampling.BOX, reducing_gap=2.0)))
     sure = _surely(saliency)
@@ -70,13 +70,12 @@ def refined(matte: NDArray[np.uint8], saliency: NDArray[np.float32], image: Imag
         1 - _rising(_errors(models, colours, saliency), _ERROR),
         _rising(doubt, _SOFT) * _rising(clearness, _CLEAR),
     )
-    settled = saliency + care * (_rising(saliency, (_SURE, 1 - _SURE)) - saliency)
     learnt = (1 - sure) * believed * care
-    told = sure * settled + (1 - sure - learnt) * saliency
     values = models * learnt
-    values[-1] = (values[-1] + told) * 255 + 0.5  # slopes are for 8-bit colours as they are; rounded by cutting off
+    values[-1] += (1 - learnt) * _rising(saliency, (_SURE, 1 - _SURE))
+    values[-1] = values[-1] * 255 + 0.5  # the slopes are for 8-bit colours as they are; rounded by cutting off
     field, open_question = Field(values.astype(np.float32), image.size), sure < 0.999
-    result = _settled(matte, care)
+    result = _settled(matte)
     unsure = Image.fromarray(open_question).resize(image.size, Image.Resampling.NEAREST)
 
     def follow(rows: slice, columns: slice) -> None:
@@ -188,10 +187,9 @@ def _errors(
     return errors
 
 
-def _settled(matte: NDArray[np.uint8], care: float) -> NDArray[np.uint8]:
-    """Return a matte with sure values made 0 and 255, as much as care says."""
-    values = np.arange(256) / 255
-    settled = values + care * (np.clip((values - _SURE) / (1 - 2 * _SURE), 0, 1) - values)
+def _settled(matte: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return a matte with sure values made 0 and 255: no haze is left where nothing is, whatever is not refined."""
+    settled = _rising(np.linspace(0, 1, 256, dtype=np.float32), (_SURE, 1 - _SURE))
     return np.array(Image.fromarray(matte).point(np.rint(255 * settled).astype(int).tolist()))
 
 
