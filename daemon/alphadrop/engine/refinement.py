@@ -38,7 +38,7 @@ _LEAST_WEIGHT = 0.02
 _ERROR = (0.005, 0.04)
 """Mean error of a function at the sure points of its window: below it is believed, above it is not."""
 _SOFT = (0.1, 0.25)
-"""Doubt in a window, 1 minus the mean weight: below its edge is narrow, above it is wider than the map can draw."""
+"""1 minus the mean weight of a window: below its edge is narrow, above it is wider than the map can draw."""
 _CLEAR = (0.92, 0.96)
 """Sureness of the subject above which a function is believed in such a wide edge whatever its error."""
 _VAGUE = (0.84, 0.9)
@@ -65,11 +65,10 @@ def refined(matte: NDArray[np.uint8], saliency: NDArray[np.float32], image: Imag
     saliency = _at_most(saliency, _GRID)
     colours = planes(np.asarray(image.resize(saliency.shape[::-1], Image.Resampling.BOX, reducing_gap=2.0)))
     sure = _surely(saliency)
-    models, doubt = _fitted(colours, saliency)
-    believed = np.maximum(
-        1 - _rising(_errors(models, colours, saliency), _ERROR),
-        _rising(doubt, _SOFT) * _rising(clearness, _CLEAR),
-    )
+    weights, radius = _weights(saliency), max(2, round(_RADIUS * len(saliency)))
+    models, known = _fitted(colours, saliency, weights, radius)
+    errors = box_mean((weights * _missed(models, colours, saliency))[np.newaxis], radius)[0] / known
+    believed = np.maximum(1 - _rising(errors, _ERROR), _rising(1 - known, _SOFT) * _rising(clearness, _CLEAR))
     learnt = (1 - sure) * believed * care
     values = models * learnt
     values[-1] += (1 - learnt) * _rising(saliency, (_SURE, 1 - _SURE))
@@ -121,24 +120,21 @@ def _weights(saliency: NDArray[np.float32]) -> NDArray[np.float32]:
     return weights
 
 
-def _radius(saliency: NDArray[np.float32]) -> int:
-    side: int = max(saliency.shape)
-    return max(2, round(_RADIUS * side))
-
-
 def _fitted(
-    colours: NDArray[np.float32], saliency: NDArray[np.float32]
+    colours: NDArray[np.float32], saliency: NDArray[np.float32], weights: NDArray[np.float32], radius: int
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return a and b of the weighted guided filter with the levels in them, and the doubt in each window.
+    """Return a and b of the weighted guided filter with the levels in them, and the mean weight in each window.
 
     Args:
         colours: the guide, shape (C, h, w), 0..1, C being 1 or 3.
         saliency: what is filtered, shape (h, w), 0..1.
+        weights: how much each point counts, shape (h, w), 0..1.
+        radius: of a window, in grid points.
 
     Returns:
         Shape (C + 1, h, w), a for each channel, then b; and shape (h, w), 0..1.
     """
-    channels, radius, weights = len(colours), _radius(saliency), _weights(saliency)
+    channels = len(colours)
     pairs = [(i, j) for i in range(channels) for j in range(i, channels)]
     weighted = weights * colours
     products = np.stack([weighted[i] * colours[j] for i, j in pairs])
@@ -157,7 +153,7 @@ def _fitted(
     models = box_mean(np.concatenate([a, b[None]]).astype(np.float32), radius)
     models[-1] -= low
     models /= high - low
-    return models, 1 - known
+    return models, known
 
 
 def _solved(matrix: dict[tuple[int, int], NDArray[np.float64]], vector: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -175,16 +171,13 @@ def _solved(matrix: dict[tuple[int, int], NDArray[np.float64]], vector: NDArray[
     return np.stack([c_xx * u + c_xy * v + c_xz * w, c_xy * u + c_yy * v + c_yz * w, c_xz * u + c_yz * v + c_zz * w])
 
 
-def _errors(
+def _missed(
     models: NDArray[np.float32], colours: NDArray[np.float32], saliency: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """Return by how much the functions of each window miss what is sure in it, on the mean; shape (h, w)."""
-    weights, radius = _weights(saliency), _radius(saliency)
+    """Return by how much the function at each point misses what the map says there; shape (h, w), 0..1."""
     said = np.clip((models[:-1] * colours).sum(axis=0) + models[-1], 0, 1)
-    missed = weights * np.abs(said - _rising(saliency, _LEVELS))
-    means = box_mean(np.stack([missed, weights]), radius)
-    errors: NDArray[np.float32] = means[0] / means[1]
-    return errors
+    missed: NDArray[np.float32] = np.abs(said - _rising(saliency, _LEVELS))
+    return missed
 
 
 def _settled(matte: NDArray[np.uint8]) -> NDArray[np.uint8]:
