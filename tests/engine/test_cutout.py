@@ -378,6 +378,17 @@ def test_edge_controls_change_the_matte_that_was_found(astronaut: NDArray[np.uin
     np.testing.assert_array_equal(alpha_of(cut_out(astronaut, **controls)), wanted)
 
 
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA"])
+@pytest.mark.parametrize("options", [{}, {"edges": "plain"}, {"background": (9, 8, 7), "crop": "subject"}])
+def test_the_callers_picture_is_left_as_it_was(fake: Engine, mode: str, options: dict[str, Any]) -> None:
+    picture = Image.effect_noise((80, 90), 90).convert(mode)
+    before, chosen = picture.tobytes(), CutOptions(**options)
+    cut = fake.cut_photo(from_image(picture), chosen)
+    for drawn in (fake.draw(cut, chosen), fake.draw_mask(cut, chosen)):
+        assert drawn
+        assert picture.tobytes() == before
+
+
 def test_edge_controls_leave_the_photographs_own_transparency_alone(fake: Engine) -> None:
     controls: dict[str, Any] = {"shift_edge": 9, "feather": 2, "edges": "plain"}
     pixels = np.full((80, 90, 4), 255, np.uint8)

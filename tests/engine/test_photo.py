@@ -771,13 +771,6 @@ def test_any_kind_of_picture_in_memory_is_taken(
         assert difference(photo.image.convert("L"), grey) < 3
 
 
-def test_picture_in_memory_is_left_as_it_was(picture: Image.Image) -> None:
-    before = picture.copy()
-    photo = from_image(picture)
-    photo.image.putpixel((0, 0), 0 if photo.image.mode == "L" else (1, 2, 3))
-    assert picture.tobytes() == before.tobytes()
-
-
 @pytest.mark.parametrize(("width", "height"), list(itertools.product([1, 3, 4000], repeat=2)))
 def test_view_of_any_shape_is_a_square(width: int, height: int) -> None:
     assert from_image(Image.new("RGB", (width, height), (9, 8, 7))).view(320).shape == (320, 320, 3)

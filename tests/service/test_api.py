@@ -31,7 +31,7 @@ from alphadrop.engine.options import CutOptions
 from alphadrop.engine.photo import from_image
 from alphadrop.errors import LedgerError
 from alphadrop.service.api import make_app
-from alphadrop.service.daemon import Matte, MatteSize
+from alphadrop.service.daemon import Matte
 from alphadrop.service.reports import Stopping
 from daemon_process import PATIENCE, Home, running, wait_for
 
@@ -492,16 +492,15 @@ class Slow:
 
     def matte(
         self,
-        pixels: bytearray,
-        size: MatteSize,
+        picture: Image.Image,
         model: str | None,
         edges: str,
         output: str,
         cancellation: Cancellation,
     ) -> Matte:
-        self.at_work.append(size.width)
+        self.at_work.append(picture.width)
         assert self.go_on.wait(PATIENCE)
-        return Matte(memoryview(bytes(size.width)), subject=True)
+        return Matte(memoryview(bytes(picture.width)), subject=True)
 
     def stop(self) -> Stopping:
         return Stopping(pid=0)

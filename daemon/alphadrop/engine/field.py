@@ -15,10 +15,12 @@ from numpy.typing import NDArray
 
 from alphadrop.engine.cpus import usable_cpus
 
-__all__ = ["Field", "box_mean", "coarse_size", "each_tile", "planes", "unit"]
+__all__ = ["Field", "box_mean", "coarse_size", "each_strip", "each_tile", "planes", "unit"]
 
 TILE = 128
 """Side of a tile in pixels of the photograph."""
+STRIP = 512
+"""Rows of a strip, in pixels of the photograph."""
 _WITHOUT_THREADS = 200_000
 """Multiplications of a product of matrices that OpenBLAS makes in the thread that asks; up to 262,144, as measured."""
 
@@ -55,6 +57,19 @@ def unit(values: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Return 8-bit values as float32, 0..1, of the same shape."""
     scaled: NDArray[np.float32] = np.multiply(values, np.float32(1 / 255), dtype=np.float32)
     return scaled
+
+
+def each_strip(height: int, work: Callable[[slice], None]) -> None:
+    """Do something for the rows of every strip of a picture, on two threads.
+
+    Args:
+        height: of the picture in pixels.
+        work: writes to its own rows only; the order is not defined.
+    """
+    strips = [slice(top, min(top + STRIP, height)) for top in range(0, height, STRIP)]
+    with ThreadPoolExecutor(max_workers=min(2, usable_cpus())) as workers:
+        for _ in workers.map(work, strips):
+            pass
 
 
 def each_tile(mask: NDArray[np.bool_], work: Callable[[slice, slice], None]) -> None:

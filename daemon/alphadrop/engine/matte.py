@@ -5,10 +5,13 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
+from alphadrop.engine.field import each_strip
 from alphadrop.engine.options import Edges
 from alphadrop.engine.refinement import refined
 
@@ -16,6 +19,8 @@ __all__ = ["alpha_matte", "enlarge", "hardened"]
 
 _SMOOTHING = 2
 """Radius in pixels."""
+_BICUBIC_REACH = 3
+"""Rows of the coarser picture, beyond its own, that a strip is made from: Pillow cuts its filters at a box's edge."""
 
 
 def alpha_matte(saliency: NDArray[np.float32], image: Image.Image, edges: Edges) -> NDArray[np.uint8]:
@@ -35,8 +40,21 @@ def alpha_matte(saliency: NDArray[np.float32], image: Image.Image, edges: Edges)
 
 def enlarge(saliency: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.uint8]:
     """Return a saliency map at the size (width, height) of the photograph; shape (H, W), uint8."""
+    width, height = size
     eight_bit = Image.fromarray(np.rint(saliency * 255).astype(np.uint8))
-    return np.array(eight_bit.resize(size, Image.Resampling.BICUBIC))
+    wide = eight_bit.resize((width, eight_bit.height), Image.Resampling.BICUBIC)
+    matte = np.empty((height, width), np.uint8)
+    row = wide.height / height
+    margin = math.ceil(_BICUBIC_REACH * max(1.0, 1 / row))
+
+    def enlarge_strip(rows: slice) -> None:
+        top, bottom = max(0, rows.start - margin), min(height, rows.stop + margin)
+        box = (0, top * row, width, bottom * row)
+        strip = wide.resize((width, bottom - top), Image.Resampling.BICUBIC, box=box)
+        matte[rows] = np.asarray(strip)[rows.start - top : rows.stop - top]
+
+    each_strip(height, enlarge_strip)
+    return matte
 
 
 def hardened(matte: NDArray[np.uint8]) -> NDArray[np.uint8]:

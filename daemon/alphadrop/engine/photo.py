@@ -169,7 +169,10 @@ def _damaged(name: str, error: Exception) -> DamagedPhoto:
 
 
 def from_image(image: Image.Image, name: str = "image") -> Photo:
-    """Take a picture that is already decoded, as a library's caller has it; orientation and profile are honoured."""
+    """Take a picture that is already decoded, as a library's caller has it; orientation and profile are honoured.
+
+    It is not copied: its pixels must stay as they are while the photograph is used.
+    """
     try:
         image.load()  # first: see `decode`
     except OSError as error:
@@ -346,7 +349,7 @@ def _separate(
     """Return colour, transparency and the profile that now describes the colour."""
     mode = opened.mode
     if mode in ("RGB", "L") and "transparency" not in opened.info:
-        return opened.copy(), None, icc
+        return opened, None, icc
     if mode == "1" and "transparency" not in opened.info:
         return opened.convert("L"), None, icc
     if mode.startswith("I;16"):

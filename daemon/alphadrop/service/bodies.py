@@ -8,15 +8,16 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import Request
+from PIL import Image
 from starlette.datastructures import Headers, UploadFile
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from alphadrop.engine.cancellation import Cancellation
-from alphadrop.errors import BadOptions, EmptyPhoto
+from alphadrop.errors import BadOptions, EmptyPhoto, PhotoTooLarge
 from alphadrop.service.room import Place
 
-__all__ = ["Bounded", "exact_body", "picture_body", "picture_part", "while_awaited"]
+__all__ = ["Bounded", "picture_body", "picture_part", "raw_picture", "while_awaited"]
 
 _PIECE_WITHIN = 30.0
 """Seconds that a client may be silent in the middle of a body."""
@@ -29,6 +30,8 @@ _LONGEST_PICTURE = 512_000_000
 _BY_SIZE = "/v1/matte"
 """Its body has the length of the picture."""
 _PICTURES = ("/v1/cutout", "/api/remove")
+_MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
+"""Pillow's, of raw rows with so many channels."""
 _PARTS = 50
 """Of a form, beside the picture."""
 
@@ -66,7 +69,8 @@ def _bounded(receive: Receive, longest: int | None, told: str) -> Receive:
         if told.isdecimal():
             check(int(told))
         try:
-            message = await asyncio.wait_for(receive(), min(_PIECE_WITHIN, end - time.monotonic()))
+            async with asyncio.timeout(min(_PIECE_WITHIN, end - time.monotonic())):
+                message = await receive()
         except TimeoutError:
             raise HTTPException(408, "the body came too slowly", {"Connection": "close"}) from None
         received += len(message.get("body", b""))
@@ -77,23 +81,41 @@ def _bounded(receive: Receive, longest: int | None, told: str) -> Receive:
     return bounded
 
 
-async def exact_body(request: Request, length: int, place: Place) -> bytearray:
-    """Return a body that must have exactly this length, without ever holding more than that, or than has come.
+async def raw_picture(request: Request, size: tuple[int, int], channels: int, place: Place) -> Image.Image:
+    """Return the picture whose rows of 8-bit values are the body; they are put into their place as they come.
+
+    Args:
+        request: whose body is taken.
+        size: width and height in pixels.
+        channels: 1 grey, 2 grey and alpha, 3 RGB, 4 RGBA.
+        place: where the body grows.
 
     Raises:
-        BadOptions: it has another length.
+        BadOptions: the body has another length.
+        PhotoTooLarge: this machine has no memory for it.
         TooBusy: there was no room for it in time.
     """
-    body = bytearray()
+    mode, width = _MODES[channels], size[0]
+    row, length = width * channels, width * size[1] * channels
+    try:
+        picture = Image.new(mode, size, None)  # which takes memory only where something is written
+    except MemoryError:
+        raise PhotoTooLarge(f"{width} x {size[1]} pixels do not fit into memory", "make it smaller first") from None
+    rest, received, top = b"", 0, 0
     async for piece in _pieces(request, place):
-        if len(body) + len(piece) > length:
+        received += len(piece)
+        if received > length:
             raise BadOptions(
                 f"the body is longer than the {length} bytes that its size says", "send rows without padding"
             )
-        body += piece
-    if len(body) != length:
-        raise BadOptions(f"the body has {len(body)} bytes, its size says {length}", "send rows without padding")
-    return body
+        rest += piece
+        rows = len(rest) // row
+        if rows:
+            picture.paste(Image.frombytes(mode, (width, rows), rest[: rows * row]), (0, top))
+            rest, top = rest[rows * row :], top + rows
+    if received != length:
+        raise BadOptions(f"the body has {received} bytes, its size says {length}", "send rows without padding")
+    return picture
 
 
 async def picture_body(request: Request, place: Place) -> bytearray:

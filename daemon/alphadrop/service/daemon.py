@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from PIL import Image
+
 from alphadrop.engine.cancellation import Cancellation
 from alphadrop.engine.options import Edges
 from alphadrop.hotfolder.hotfolders import HotFolders
@@ -12,7 +14,7 @@ from alphadrop.hotfolder.ledger import Ledger
 from alphadrop.pipeline.order import Finished, Order
 from alphadrop.service.reports import ConfigurationInForce, Models, Status, Stopping
 
-__all__ = ["Daemon", "Matte", "MatteSize", "Output"]
+__all__ = ["Daemon", "Matte", "Output"]
 
 Output = Literal["alpha", "rgba"]
 
@@ -42,14 +44,13 @@ class Daemon(Protocol):
 
     def matte(
         self,
-        pixels: bytearray,
-        size: MatteSize,
+        picture: Image.Image,
         model: str | None,
         edges: Edges,
         output: Output,
         cancellation: Cancellation,
     ) -> Matte:
-        """Find the matte of raw pixels; raises AlphadropError."""
+        """Find the matte of a picture of sRGB pixels; raises AlphadropError."""
 
     def cut(self, data: bytes | bytearray, order: Order, cancellation: Cancellation) -> Finished:
         """Cut an encoded photograph out; raises AlphadropError."""
@@ -71,21 +72,6 @@ class Daemon(Protocol):
     @property
     def keep_gps(self) -> bool:
         """Whether places stay in the metadata where nothing else is asked for."""
-
-
-@dataclass(frozen=True, slots=True)
-class MatteSize:
-    """The layout of raw pixels: rows of 8-bit sRGB, one after the other."""
-
-    width: int
-    height: int
-    channels: int
-    """1 grey, 2 grey and alpha, 3 RGB, 4 RGBA."""
-
-    @property
-    def length(self) -> int:
-        """Bytes."""
-        return self.width * self.height * self.channels
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,7 +43,7 @@ from alphadrop.service.following import FollowedSettings
 if TYPE_CHECKING:
     import uvicorn
 
-    from alphadrop.service.daemon import Matte, MatteSize, Output
+    from alphadrop.service.daemon import Matte, Output
     from alphadrop.service.reports import (
         ConfigurationInForce,
         ConfigurationReport,
@@ -228,19 +228,16 @@ class _Process:
 
     def matte(
         self,
-        pixels: bytearray,
-        size: MatteSize,
+        picture: Image.Image,
         model: str | None,
         edges: Edges,
         output: Output,
         cancellation: Cancellation,
     ) -> Matte:
-        """Find the matte of raw pixels."""
+        """Find the matte of a picture of sRGB pixels."""
         from alphadrop.service.daemon import Matte
 
-        array = np.frombuffer(pixels, np.uint8).reshape(size.height, size.width, size.channels)
-        image = Image.fromarray(array if size.channels > 1 else array[..., 0])
-        photo, options = from_image(image, "the picture"), CutOptions(edges=edges)
+        photo, options = from_image(picture, "the picture"), CutOptions(edges=edges)
         cut = self._pipeline.cut_now(photo, options, model=model, cancellation=cancellation)
         found = cut.matte if output == "alpha" else straight_rgba(photo, cut.matte)
         return Matte(np.ascontiguousarray(found).data.cast("B"), cut.subject)

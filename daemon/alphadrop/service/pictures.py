@@ -30,8 +30,8 @@ from alphadrop.engine.options import (
 )
 from alphadrop.errors import BadOptions, Cancelled, PhotoTooLarge, printable
 from alphadrop.pipeline.order import Finished, Kind, Order
-from alphadrop.service.bodies import exact_body, picture_body, picture_part, while_awaited
-from alphadrop.service.daemon import Daemon, MatteSize, Output
+from alphadrop.service.bodies import picture_body, picture_part, raw_picture, while_awaited
+from alphadrop.service.daemon import Daemon, Output
 from alphadrop.service.events import Events
 from alphadrop.service.refusals import ErrorAnswer
 from alphadrop.service.room import Place, Room
@@ -185,13 +185,12 @@ def picture_calls(daemon: Daemon, events: Events) -> APIRouter:
 
         `alpha` is the matte, one byte a pixel; `rgba` are straight colours with the subject's own in the soft edge.
         """
-        size = MatteSize(width, height, channels)
         if width * height > daemon.max_pixels:
             limit = daemon.max_pixels / 1e6
             raise PhotoTooLarge(f"{width} x {height} pixels are more than the limit of {limit:.0f} megapixels")
-        pixels = await exact_body(request, size.length, place)
+        picture = await raw_picture(request, (width, height), channels, place)
         found = await done(
-            request, "matte", lambda cancellation: daemon.matte(pixels, size, model, edges, output, cancellation)
+            request, "matte", lambda cancellation: daemon.matte(picture, model, edges, output, cancellation)
         )
         headers = {"Alphadrop-Outcome": _outcome(found.subject), "Content-Length": str(found.pixels.nbytes)}
         return StreamingResponse(_in_pieces(found.pixels), media_type="application/octet-stream", headers=headers)

@@ -20,6 +20,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -287,6 +288,9 @@ def _run(
     except Failed as failure:
         error = GLib.Error.new_literal(Gimp.PlugIn.error_quark(), str(failure), 0)
         return procedure.new_return_values(Gimp.PDBStatusType.EXECUTION_ERROR, error)
+    finally:
+        if run_mode != Gimp.RunMode.NONINTERACTIVE:  # else whoever called says when
+            Gimp.displays_flush()  # last: GIMP draws the image anew, and answers slowly meanwhile
     return procedure.new_return_values(Gimp.PDBStatusType.SUCCESS, None)
 
 
@@ -394,6 +398,7 @@ def _check(layer: Gimp.Layer, wish: Wish) -> None:
 def _remove_background(image: Gimp.Image, layers: list[Gimp.Layer], wish: Wish) -> None:
     """Give each layer its result; until every matte has come, nothing is changed."""
     Gimp.progress_init(_("Remove Background"))
+    indexed = image.get_base_type() == Gimp.ImageBaseType.INDEXED
     results: list[tuple[Gimp.Layer, Found]] = []
     nothing_found = []
     for done, layer in enumerate(layers):
@@ -409,9 +414,8 @@ def _remove_background(image: Gimp.Image, layers: list[Gimp.Layer], wish: Wish) 
                 _change(image, layer, found, wish)
         finally:
             image.undo_group_end()
-            Gimp.displays_flush()
     Gimp.progress_end()
-    if results and image.get_base_type() == Gimp.ImageBaseType.INDEXED:
+    if indexed and results:
         Gimp.message(
             _(
                 "This image is indexed: a pixel of it is either visible or not. Soft edges become hard where "
@@ -451,10 +455,16 @@ def _find(image: Gimp.Image, layer: Gimp.Layer, wish: Wish, done: int, count: in
         # A daemon that refuses may answer and hang up before all is sent; its answer is then there to be read.
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             connection.endheaders()
-            buffer = layer.get_buffer()
-            for strip in _strips(area):
-                connection.send(_read(buffer, strip, format, channels, name))
-                Gimp.progress_update((done + SENDING * (strip.y - area.y) / area.height) / count)
+            buffer, sent = layer.get_buffer(), None
+            with ThreadPoolExecutor(max_workers=1) as sender:
+                for strip in _strips(area):
+                    pixels = _read(buffer, strip, format, channels, name)
+                    if sent is not None:
+                        sent.result()
+                    sent = sender.submit(connection.send, pixels)
+                    Gimp.progress_update((done + SENDING * (strip.y - area.y) / area.height) / count)
+                if sent is not None:
+                    sent.result()
         Gimp.progress_set_text(_("Looking for the subject of “{name}”").format(name=name))
         _wait_for_answer(connection.sock)
         response = connection.getresponse()
