@@ -771,6 +771,15 @@ def test_any_kind_of_picture_in_memory_is_taken(
         assert difference(photo.image.convert("L"), grey) < 3
 
 
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+@pytest.mark.parametrize("size", [(3464, 3001), (5, 9000), (9000, 5), (1414, 1061), (300, 200)])
+@pytest.mark.parametrize("side", [320, 1024])
+def test_view_is_what_pillow_makes_of_the_whole_picture_to_the_bit(mode: str, size: tuple[int, int], side: int) -> None:
+    image = Image.effect_noise(size, 90).convert(mode)
+    whole = image.resize((side, side), Image.Resampling.BICUBIC, reducing_gap=3.0).convert("RGB")
+    np.testing.assert_array_equal(from_image(image).view(side), pixels(whole))
+
+
 @pytest.mark.parametrize(("width", "height"), list(itertools.product([1, 3, 4000], repeat=2)))
 def test_view_of_any_shape_is_a_square(width: int, height: int) -> None:
     assert from_image(Image.new("RGB", (width, height), (9, 8, 7))).view(320).shape == (320, 320, 3)
