@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from alphadrop.engine.cutout import Engine, Look
-from alphadrop.engine.foreground import clean_edges
+from alphadrop.engine.foreground import REACH, clean_edges, near
 from alphadrop.engine.matte import alpha_matte
 from alphadrop.engine.options import Edges
 from alphadrop.engine.photo import Photo, from_image
@@ -264,7 +264,7 @@ def _print_colours(folder: Path, peer: Peer | None) -> None:
 
 def _cleaned(composite: Composite) -> NDArray[np.uint8]:
     colours = np.array(composite.image)
-    clean_edges(colours, composite.alpha, composite.image)
+    clean_edges(colours, composite.alpha, composite.image, near(composite.alpha > 0, REACH))
     return colours
 
 
@@ -293,7 +293,7 @@ def _times(engine: Engine, folder: Path, peer: Peer | None, pixels: int) -> list
     colours = np.array(image)
     plain = _median(lambda: alpha_matte(look.saliency, image, "plain"))
     refined = _median(lambda: alpha_matte(look.saliency, image, "refined")) - plain
-    cleaning = _median(lambda: clean_edges(colours, matte, image))
+    cleaning = _median(lambda: clean_edges(colours, matte, image, near(matte > 0, REACH)))
     goal = pixels == 12_000_000
     together = refined + cleaning
     lines = [

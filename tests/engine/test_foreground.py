@@ -43,7 +43,7 @@ def mixed(own: tuple[int, ...], behind: tuple[int, ...], alpha: NDArray[np.uint8
 def cleaned(pixels: NDArray[np.uint8], alpha: NDArray[np.uint8]) -> NDArray[np.uint8]:
     image = Image.fromarray(pixels if pixels.shape[2] == 3 else pixels[..., 0])
     result = pixels.copy()
-    clean_edges(result, alpha, image)
+    clean_edges(result, alpha, image, near(alpha > 0, REACH))
     return result
 
 
@@ -68,6 +68,29 @@ def test_of_the_old_background_little_is_left_at_any_size(width: int, soft: int)
     edge = (alpha > 0) & (alpha < 255)
     before, after = (np.abs(p[edge].astype(int) - (200, 40, 30)).mean() for p in (pixels, cleaned(pixels, alpha)))
     assert after < before / 5
+
+
+@pytest.mark.parametrize(("side", "soft"), [(300, 2), (800, 6), (800, 40), (2400, 40)])
+def test_a_disc_of_known_colour_over_a_gradient_is_recovered_within_two_percent(side: int, soft: int) -> None:
+    y, x = np.mgrid[:side, :side]
+    inside = np.clip((side * 0.3 - np.hypot(x - side / 2, y - side / 2)) / soft + 0.5, 0, 1)
+    alpha = np.rint(inside * 255).astype(np.uint8)
+    behind = np.stack([x, y, side - x], axis=2) * 255 / side
+    part = alpha[..., np.newaxis] / 255
+    pixels = np.rint(part * (200, 40, 30) + (1 - part) * behind).astype(np.uint8)
+    edge = (alpha > 0) & (alpha < 255)
+    assert np.abs(pixels[edge].astype(int) - (200, 40, 30)).mean() > 30, "the test's edge shows nothing of the gradient"
+    assert np.abs(cleaned(pixels, alpha)[edge].astype(int) - (200, 40, 30)).max() <= 0.02 * 255
+
+
+def test_tiles_leave_no_seams(monkeypatch: pytest.MonkeyPatch) -> None:
+    alpha = ramp(1100, 900, 60)
+    pixels = np.random.default_rng(7).integers(0, 256, (*alpha.shape, 3), dtype=np.uint8)
+    in_tiles = cleaned(pixels, alpha)
+    monkeypatch.setattr("alphadrop.engine.foreground._TILE", 4096)
+    off = np.abs(in_tiles.astype(int) - cleaned(pixels, alpha))
+    assert off.max() <= 8
+    assert off.mean() < 0.01
 
 
 def test_opaque_pixels_and_the_far_background_are_not_touched() -> None:

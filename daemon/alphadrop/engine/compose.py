@@ -79,11 +79,12 @@ def _straight(image: Image.Image, alpha: NDArray[np.uint8], *, clean: bool) -> N
     joined = image.convert("RGBA" if image.mode == "RGB" else "LA")
     joined.putalpha(Image.fromarray(alpha))
     pixels = np.array(joined)
+    kept = foreground.near(alpha > 0, foreground.REACH)
     if clean:
-        foreground.clean_edges(pixels[..., :-1], alpha, image)
+        foreground.clean_edges(pixels[..., :-1], alpha, image, kept)
     # One machine word a pixel: clearing the far background is one multiplication.
     words = pixels.view(np.uint32 if pixels.shape[2] == 4 else np.uint16)[..., 0]
-    np.multiply(words, foreground.near(alpha > 0, foreground.REACH), out=words)
+    np.multiply(words, kept, out=words)
     return pixels
 
 

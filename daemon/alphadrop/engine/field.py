@@ -12,10 +12,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from alphadrop.engine.cpus import usable_cpus
 
-__all__ = ["Field", "box_mean", "coarse_size", "each_strip", "each_tile", "planes", "unit"]
+__all__ = ["Field", "box_mean", "coarse_size", "each_strip", "each_tile", "planes", "reduced", "unit"]
 
 TILE = 128
 """Side of a tile in pixels of the photograph."""
@@ -72,25 +73,45 @@ def each_strip(height: int, work: Callable[[slice], None]) -> None:
             pass
 
 
-def each_tile(mask: NDArray[np.bool_], work: Callable[[slice, slice], None]) -> None:
-    """Do something for the rows and columns of every tile of a mask in which anything is true, on two threads.
+def each_tile(mask: NDArray[np.bool_], work: Callable[[slice, slice], None], side: int = TILE) -> None:
+    """Do something for the rows and columns in which anything is true of every tile of a mask, on two threads.
 
     Args:
         mask: shape (H, W).
-        work: writes to its own tile only; the order is not defined.
+        work: writes to its own rows and columns only; the order is not defined.
+        side: of a tile in pixels.
     """
     with ThreadPoolExecutor(max_workers=min(2, usable_cpus())) as workers:
-        for _ in workers.map(lambda tile: work(*tile), _tiles_with(mask)):
+        for _ in workers.map(lambda tile: work(*tile), _tiles_with(mask, side)):
             pass
 
 
-def _tiles_with(mask: NDArray[np.bool_]) -> Iterator[tuple[slice, slice]]:
-    height, width = mask.shape
-    for top in range(0, height, TILE):
-        rows = slice(top, min(top + TILE, height))
-        used = np.flatnonzero(mask[rows].any(axis=0))
-        for tile in np.unique(used // TILE):
-            yield rows, slice(int(tile) * TILE, min((int(tile) + 1) * TILE, width))
+def _tiles_with(mask: NDArray[np.bool_], side: int) -> Iterator[tuple[slice, slice]]:
+    for top in range(0, mask.shape[0], side):
+        strip = mask[top : top + side]
+        used = np.flatnonzero(strip.any(axis=0))
+        for tile in np.unique(used // side):
+            across = _span(used[used // side == tile])
+            down = _span(np.flatnonzero(strip[:, across].any(axis=1)))
+            yield slice(top + down.start, top + down.stop), across
+
+
+def _span(places: NDArray[np.intp]) -> slice:
+    """Return the span of ascending places."""
+    return slice(int(places[0]), int(places[-1]) + 1)
+
+
+def reduced(image: Image.Image, by: tuple[int, int]) -> Image.Image:
+    """Return the means of blocks of so many columns and rows, as Pillow's `reduce` makes them."""
+    across, down = by
+    result = Image.new(image.mode, (-(-image.width // across), -(-image.height // down)), None)
+
+    def reduce_strip(rows: slice) -> None:
+        box = (0, rows.start * down, image.width, min(rows.stop * down, image.height))
+        result.paste(image.reduce(by, box), (0, rows.start))
+
+    each_strip(result.height, reduce_strip)
+    return result
 
 
 def box_mean(values: NDArray[np.float32], radius: int) -> NDArray[np.float32]:

@@ -1,58 +1,87 @@
 """The subject's own colour in the soft edge, so that no fringe of the old background is carried along.
 
-A mixed pixel is I = alpha F + (1 - alpha) B. F and B are estimated by blurring what is known of each, twice, the
-second time over a small window, and corrected so that they explain I: Forte, Approximate Fast Foreground Colour
-Estimation (ICIP 2021), section 3. The blurred colours live on a coarse grid; the correction is made at full size.
+A mixed pixel is I = alpha F + (1 - alpha) B. F and B are smooth where alpha is, and are found from coarse to fine:
+Germer, Uelwer, Conrad and Harmeling, Fast Multi-Level Foreground Estimation (arXiv:2006.14970), section III. The coarse
+levels are of the whole photograph; the finer ones, up to half its size, are made around the edge alone, a tile at a
+time. At full size F and B are moved no more than it takes to mix to I.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from alphadrop.engine.field import Field, box_mean, coarse_size, each_tile, planes, unit
+from alphadrop.engine.field import each_tile, planes, reduced, unit
 
 __all__ = ["REACH", "clean_edges", "near"]
 
 REACH = 2
 """Pixels that the foreground colour is carried outward, so that scaling a cut-out shows no rim."""
 
-_GRID = 40_000
-"""Points of the coarse grid."""
-_WIDE = 0.06
-"""Radius of the first blur, as a part of the longer side of the grid: wider than any soft edge."""
-_NARROW = 0.006
-"""Radius of the second."""
-_NOTHING = 1e-4
+_WHOLE = 60_000
+"""Points up to which a level is made of the whole photograph."""
+_TILE = 512
+"""Side of a tile in pixels: what lies around it is computed for it alone."""
+_ROUNDS = {1: 2, 2: 4}
+"""Of a level: how often each point is fitted to its neighbours. 1 is half the photograph's size, 2 a quarter."""
+_COARSE_ROUNDS = 8
+_STEEPNESS = 0.03
+"""How much more neighbours hold together where alpha changes between them."""
+_COHESION = 1e-5
+"""How much they do everywhere."""
 
 
-def clean_edges(pixels: NDArray[np.uint8], alpha: NDArray[np.uint8], image: Image.Image) -> None:
+@dataclass(frozen=True, slots=True)
+class _Level:
+    """A photograph and its matte at one size."""
+
+    seen: NDArray[np.float32]
+    """Shape (C, h, w), 0..1."""
+    alphas: NDArray[np.float32]
+    """Shape (h, w), 0..1."""
+    rounds: int
+
+
+def clean_edges(
+    pixels: NDArray[np.uint8], alpha: NDArray[np.uint8], image: Image.Image, within: NDArray[np.bool_]
+) -> None:
     """Write the foreground colour into the soft edge of a cut-out, in place.
 
-    Pixels that are wholly subject are not touched, nor any farther than `REACH` from the subject.
+    Pixels that are wholly subject are not touched.
 
     Args:
         pixels: the colours of the cut-out, shape (H, W, C), uint8, C being 1 or 3.
         alpha: shape (H, W), uint8.
         image: the photograph, mode L or RGB.
+        within: where else nothing is touched, shape (H, W).
     """
-    edge = near(alpha > 0, REACH) & (alpha < 255)
+    edge = within & (alpha < 255)
     if not edge.any():
         return
-    colours = _estimate(image, alpha)
+    halvings = _halvings(image.size)
+    point = 2**halvings  # pixels on a side of what is one point of the coarse colours
+    grey = Image.fromarray(alpha)
+    small, small_alpha = (np.asarray(reduced(each, (point, point))) for each in (image, grey))
+    coarse = _estimated(_pyramid(planes(small), unit(small_alpha), range(halvings, 99)))
 
     def clean(rows: slice, columns: slice) -> None:
-        here = edge[rows, columns]
-        alphas = unit(alpha[rows, columns][here])
-        seen = unit(pixels[rows, columns][here]).T
-        own, behind = np.split(colours.tile(rows, columns)[:, here], 2)
-        corrected = _explain(seen, alphas, own, behind)
-        pixels[rows, columns][here] = np.rint(corrected * 255).astype(np.uint8).T
+        top, left = (_widened(span, point, length) for span, length in zip((rows, columns), alpha.shape, strict=True))
+        here = alpha[top, left]
+        crop = np.atleast_3d(np.asarray(image.crop((left.start, top.start, left.stop, top.stop))))
+        half, half_alpha = _half_planes(crop), _half_planes(here[..., np.newaxis])[0]
+        start = coarse[:, _points(top, point), _points(left, point)]
+        colours = _estimated(_pyramid(half, half_alpha, range(1, halvings)), start)
+        y, x = np.nonzero(edge[rows, columns])
+        y, x = y + rows.start - top.start, x + columns.start - left.start
+        own, behind = np.split(colours[:, y >> 1, x >> 1], 2)
+        corrected = _explained(unit(crop[y, x]).T, unit(here[y, x]), own, behind)
+        pixels[y + top.start, x + left.start] = np.rint(corrected * 255).astype(np.uint8).T
 
-    each_tile(edge, clean)
+    each_tile(edge, clean, side=max(_TILE, point))
 
 
 def near(mask: NDArray[np.bool_], reach: int) -> NDArray[np.bool_]:
@@ -68,39 +97,131 @@ def near(mask: NDArray[np.bool_], reach: int) -> NDArray[np.bool_]:
     return grown
 
 
-def _estimate(image: Image.Image, alpha: NDArray[np.uint8]) -> Field:
-    """Return the blurred colours of subject and background, one after the other."""
-    grid = coarse_size(image.size, _GRID)
-    seen = planes(np.asarray(image.resize(grid, Image.Resampling.BOX, reducing_gap=2.0)))
-    alphas = unit(np.asarray(Image.fromarray(alpha).resize(grid, Image.Resampling.BOX, reducing_gap=2.0)))
-    foreground = background = seen
-    for radius in (max(2, round(_WIDE * max(grid))), max(1, round(_NARROW * max(grid)))):
-        own, behind = _weighted_means(((foreground, alphas), (background, 1 - alphas)), radius)
-        foreground, background = _explain(seen, alphas, own, behind), behind
-    return Field(np.concatenate([own, behind]), image.size)
+def _halvings(size: tuple[int, int]) -> int:
+    """Return how often a photograph is halved, once at least, until all of it is one level."""
+    halvings = 1
+    while size[0] * size[1] > _WHOLE * 4**halvings:
+        halvings += 1
+    return halvings
 
 
-def _weighted_means(
-    known: Sequence[tuple[NDArray[np.float32], NDArray[np.float32]]], radius: int
-) -> list[NDArray[np.float32]]:
-    """Return the local means of values where their weights say they are known; elsewhere the values themselves.
+def _widened(span: slice, point: int, length: int) -> slice:
+    """Return the pixels of whole points that a span touches, and one point more on both sides, within a length."""
+    first, last = span.start // point - 1, -(-span.stop // point) + 1
+    return slice(max(0, first * point), min(length, last * point))
+
+
+def _points(pixels: slice, point: int) -> slice:
+    return slice(pixels.start // point, -(-pixels.stop // point))
+
+
+def _half_planes(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return a picture of shape (h, w, C), uint8, at half its size, as float32, 0..1, shape (C, h / 2, w / 2)."""
+    pixels = _even(_even(pixels, 0), 1)
+    sums = np.add(pixels[0::2], pixels[1::2], dtype=np.uint16)
+    sums = np.ascontiguousarray(np.moveaxis(sums[:, 0::2] + sums[:, 1::2], -1, 0))
+    half: NDArray[np.float32] = np.multiply(sums, np.float32(1 / (4 * 255)), dtype=np.float32)
+    return half
+
+
+def _pyramid(seen: NDArray[np.float32], alphas: NDArray[np.float32], numbers: range) -> list[_Level]:
+    """Return a photograph and its matte at ever smaller sizes, down to a point or as many as there are numbers."""
+    levels = []
+    for number in numbers:
+        levels.append(_Level(seen, alphas, _ROUNDS.get(number, _COARSE_ROUNDS)))
+        if alphas.size == 1:
+            break
+        seen, alphas = _halved(seen), _halved(alphas)
+    return levels
+
+
+def _halved(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return values of shape (..., h, w) at half their size."""
+    values = _even(_even(values, -1), -2)
+    sums = values[..., 0::2, :] + values[..., 1::2, :]
+    half: NDArray[np.float32] = (sums[..., 0::2] + sums[..., 1::2]) * np.float32(0.25)
+    return half
+
+
+def _even(values: NDArray[Any], axis: int) -> NDArray[Any]:
+    """Return values with the last repeated where their number along an axis is odd."""
+    if values.shape[axis] % 2 == 0:
+        return values
+    return np.concatenate([values, np.take(values, [-1], axis=axis)], axis=axis)
+
+
+def _estimated(levels: list[_Level], start: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
+    """Return the colours of subject and background, one after the other, at the finest of some levels.
 
     Args:
-        known: pairs of values, shape (C, h, w), and weights, shape (h, w), 0..1.
-        radius: of the window, in grid points.
+        levels: from fine to coarse.
+        start: the colours at the level after the last, shape (2 C, h, w), 0..1; by default what is seen at the last.
+
+    Returns:
+        Shape (2 C, h, w), 0..1.
     """
-    sums = box_mean(
-        np.concatenate([part for values, weights in known for part in (values * weights, weights[None])]), radius
-    )
-    return [
-        np.where(mean[-1] > _NOTHING, mean[:-1] / np.maximum(mean[-1], _NOTHING), values)
-        for mean, (values, _) in zip(np.split(sums, len(known)), known, strict=True)
-    ]
+    colours = np.concatenate([levels[-1].seen] * 2) if start is None else start
+    for level in reversed(levels):
+        height, width = level.alphas.shape
+        if colours.shape[1:] != level.alphas.shape:
+            colours = colours.repeat(2, axis=1).repeat(2, axis=2)[:, :height, :width]
+        colours = _fitted(colours, level)
+    return colours
 
 
-def _explain(
+def _fitted(colours: NDArray[np.float32], level: _Level) -> NDArray[np.float32]:
+    """Return colours that agree with their four neighbours and mix to what is seen; shape (2 C, h, w), 0..1."""
+    alphas, seen = level.alphas, level.seen
+    channels, height, width = seen.shape
+    framed = np.empty((2 * channels + 1, height + 2, width + 2), np.float32)
+    inner, sides = framed[:, 1:-1, 1:-1], _neighbours(framed)
+    inner[-1] = alphas
+    _repeat_border(framed[-1:])
+    cohesion = np.stack([np.abs(side[-1] - alphas) * _STEEPNESS + _COHESION for side in sides]).astype(np.float32)
+    whole = cohesion.sum(axis=0)
+    cohesion /= whole
+    behind = 1 - alphas
+    gain = 1 / (alphas * alphas + behind * behind + whole)
+    own_gain, behind_gain = alphas * gain, behind * gain
+    inner[:-1] = colours
+    means, part = np.empty_like(colours), np.empty_like(colours)
+    for _ in range(level.rounds):
+        _repeat_border(framed[:-1])
+        np.multiply(cohesion[0], sides[0][:-1], out=means)
+        for weight, side in zip(cohesion[1:], sides[1:], strict=True):
+            np.multiply(weight, side[:-1], out=part)
+            means += part
+        missed = seen - alphas * means[:channels]
+        missed -= behind * means[channels:]
+        np.multiply(own_gain, missed, out=part[:channels])
+        np.multiply(behind_gain, missed, out=part[channels:])
+        np.add(means, part, out=inner[:-1])
+    fitted: NDArray[np.float32] = np.clip(inner[:-1], 0, 1)
+    return fitted
+
+
+def _neighbours(framed: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+    """Return views of what is above, below, left and right of each point within a frame of one."""
+    return [framed[:, :-2, 1:-1], framed[:, 2:, 1:-1], framed[:, 1:-1, :-2], framed[:, 1:-1, 2:]]
+
+
+def _repeat_border(framed: NDArray[np.float32]) -> None:
+    """Fill the frame of one with the points next to it."""
+    framed[:, 0], framed[:, -1] = framed[:, 1], framed[:, -2]
+    framed[:, :, 0], framed[:, :, -1] = framed[:, :, 1], framed[:, :, -2]
+
+
+def _explained(
     seen: NDArray[np.float32], alphas: NDArray[np.float32], own: NDArray[np.float32], behind: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """Return the foreground colour, moved so that it and the background mix to what is seen; 0..1."""
-    explained: NDArray[np.float32] = np.clip(own + alphas * (seen - alphas * own - (1 - alphas) * behind), 0, 1)
+    """Return the foreground colours, moved with the background's as little as it takes to mix to what is seen; 0..1.
+
+    Args:
+        seen: shape (C, N), 0..1.
+        alphas: shape (N,), 0..1.
+        own: the subject's colours as they were estimated, shape (C, N).
+        behind: the background's.
+    """
+    missed = seen - alphas * own - (1 - alphas) * behind
+    explained: NDArray[np.float32] = np.clip(own + missed * (alphas / (alphas**2 + (1 - alphas) ** 2)), 0, 1)
     return explained

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
 
-from alphadrop.engine.field import each_strip
+from alphadrop.engine.field import reduced
 from alphadrop.errors import (
     AlphadropError,
     DamagedPhoto,
@@ -195,18 +195,10 @@ def own_pillow_limits() -> None:
 
 
 def _squeezed(image: Image.Image, side: int) -> Image.Image:
-    """Return a picture squeezed to a square as Pillow does it with a reducing gap of 3, in strips on two threads."""
+    """Return a picture squeezed to a square, as Pillow does it with this reducing gap."""
     across, down = (max(1, int(length / side / _REDUCING_GAP)) for length in image.size)
-    width, height = -(-image.width // across), -(-image.height // down)
-    reduced = Image.new(image.mode, (width, height), None)
-
-    def reduce_strip(rows: slice) -> None:
-        box = (0, rows.start * down, image.width, min(rows.stop * down, image.height))
-        reduced.paste(image.reduce((across, down), box), (0, rows.start))
-
-    each_strip(height, reduce_strip)
-    whole = (0, 0, image.width / across, image.height / down)
-    return reduced.resize((side, side), Image.Resampling.BICUBIC, whole)
+    box = (0, 0, image.width / across, image.height / down)
+    return reduced(image, (across, down)).resize((side, side), Image.Resampling.BICUBIC, box)
 
 
 def to_srgb(image: Image.Image, icc: bytes | None) -> Image.Image:
