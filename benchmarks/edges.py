@@ -29,7 +29,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from alphadrop.engine.cutout import Engine, Look
-from alphadrop.engine.foreground import REACH, clean_edges, near
+from alphadrop.engine.foreground import REACH, clean_edges
+from alphadrop.engine.masks import near
 from alphadrop.engine.matte import alpha_matte
 from alphadrop.engine.options import Edges
 from alphadrop.engine.photo import Photo, from_image

@@ -12,7 +12,8 @@ from PIL import Image, ImageCms
 
 from alphadrop.engine.compose import cutout_picture, enlargement, mask_picture
 from alphadrop.engine.encode import Picture
-from alphadrop.engine.foreground import REACH, near
+from alphadrop.engine.foreground import REACH
+from alphadrop.engine.masks import near
 from alphadrop.engine.options import EDGES, Canvas, CutOptions, Edges, from_preset
 from alphadrop.engine.photo import Photo, to_srgb
 from alphadrop.errors import CannotRead

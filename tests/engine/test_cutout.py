@@ -24,7 +24,8 @@ import alphadrop
 from alphadrop import cut_file, cut_out
 from alphadrop.engine.cutout import Engine, EngineRecipe
 from alphadrop.engine.edge import adjusted
-from alphadrop.engine.foreground import REACH, near
+from alphadrop.engine.foreground import REACH
+from alphadrop.engine.masks import near
 from alphadrop.engine.models import ModelSpec, registry
 from alphadrop.engine.options import (
     EDGES,

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import threading
-
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from alphadrop.engine.field import TILE, Field, box_mean, coarse_size, each_tile, planes, unit
+from alphadrop.engine.field import Field, box_mean, halved, planes, unit
 
 
 def random(*shape: int, seed: int = 0) -> NDArray[np.float32]:
@@ -55,8 +53,7 @@ def test_field_is_read_as_bilinear_enlargement(size: tuple[int, int]) -> None:
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 300), (300, 1)])
 def test_field_of_a_thin_photograph_is_read(size: tuple[int, int]) -> None:
-    grid = coarse_size(size, 100)
-    values = random(1, grid[1], grid[0])
+    values = random(1, min(size[1], 100), min(size[0], 100))
     read = Field(values, size).tile(slice(0, size[1]), slice(0, size[0]))
     assert (read.min(), read.max()) == pytest.approx((values.min(), values.max()), abs=0.1)
 
@@ -77,52 +74,6 @@ def test_flat_field_stays_flat() -> None:
     np.testing.assert_allclose(field.tile(slice(10, 50), slice(0, 100)), 0.3, rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize(
-    ("size", "wanted"),
-    [
-        ((4000, 3000), (346, 260)),
-        ((300, 200), (300, 200)),
-        ((9000, 2), (9000, 2)),
-        ((90_000, 4), (45_000, 2)),
-        ((900_000, 1), (284_605, 1)),
-        ((1, 1), (1, 1)),
-    ],
-)
-def test_coarse_size_keeps_the_proportion_and_never_enlarges(size: tuple[int, int], wanted: tuple[int, int]) -> None:
-    assert coarse_size(size, 90_000) == wanted
-    assert coarse_size(size[::-1], 90_000) == wanted[::-1]
-
-
-@pytest.mark.parametrize("shape", [(1, 1), (TILE, TILE), (TILE + 1, TILE - 1), (3 * TILE + 7, 2 * TILE + 9)])
-def test_tiles_cover_what_is_true_once_and_nothing_else(shape: tuple[int, int]) -> None:
-    mask = np.random.default_rng(1).random(shape) > 0.9999
-    mask[0, 0] = mask[-1, -1] = True
-    seen = np.zeros(shape, int)
-
-    def work(rows: slice, columns: slice) -> None:
-        assert mask[rows, columns].any()
-        assert max(seen[rows, columns].shape) <= TILE
-        seen[rows, columns] += 1
-
-    each_tile(mask, work)
-    assert seen.max() == 1
-    assert (seen[mask] == 1).all()
-
-
-def test_nothing_true_is_no_tile() -> None:
-    each_tile(np.zeros((600, 600), bool), lambda *_: pytest.fail("nothing is true"))
-
-
-def test_failure_in_a_tile_is_not_swallowed() -> None:
-    def fail(rows: slice, columns: slice) -> None:
-        raise ArithmeticError
-
-    before = threading.active_count()
-    with pytest.raises(ArithmeticError):
-        each_tile(np.ones((TILE * 3, TILE), bool), fail)
-    assert threading.active_count() == before
-
-
 def test_unit_brings_eight_bits_to_one() -> None:
     values = unit(np.arange(256, dtype=np.uint8))
     assert values.dtype == np.float32
@@ -134,3 +85,12 @@ def test_planes_are_the_channels_one_after_the_other() -> None:
     picture = np.random.default_rng(2).integers(0, 256, (5, 7, 3), dtype=np.uint8)
     np.testing.assert_allclose(planes(picture), picture.transpose(2, 0, 1) / 255, atol=1e-7)
     np.testing.assert_allclose(planes(picture[..., 0]), picture[np.newaxis, ..., 0] / 255, atol=1e-7)
+
+
+@pytest.mark.parametrize("shape", [(2, 8, 6), (3, 7, 9), (1, 1, 1), (5, 1), (4, 4)])
+def test_halved_values_are_the_means_of_four_with_odd_borders_repeated(shape: tuple[int, ...]) -> None:
+    values = random(*shape)
+    width = [(0, 0)] * (len(shape) - 2) + [(0, length % 2) for length in shape[-2:]]
+    whole = np.pad(values, width, mode="edge")
+    wanted = (whole[..., 0::2, 0::2] + whole[..., 1::2, 0::2] + whole[..., 0::2, 1::2] + whole[..., 1::2, 1::2]) / 4
+    np.testing.assert_allclose(halved(values), wanted, atol=1e-6)

@@ -7,23 +7,8 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from alphadrop.engine.foreground import REACH, clean_edges, near
-
-
-def plain_near(mask: NDArray[np.bool_], reach: int) -> NDArray[np.bool_]:
-    found = np.zeros_like(mask)
-    for y, x in np.argwhere(mask):
-        found[max(0, y - reach) : y + reach + 1, max(0, x - reach) : x + reach + 1] = True
-    return found
-
-
-@pytest.mark.parametrize("reach", [0, 1, 2, 5])
-@pytest.mark.parametrize("shape", [(1, 1), (1, 9), (9, 1), (20, 31)])
-def test_near_is_what_is_at_most_so_many_rows_and_columns_away(shape: tuple[int, int], reach: int) -> None:
-    mask = np.random.default_rng(2).random(shape) > 0.9
-    before = mask.copy()
-    np.testing.assert_array_equal(near(mask, reach), plain_near(mask, reach))
-    np.testing.assert_array_equal(mask, before)
+from alphadrop.engine.foreground import REACH, clean_edges
+from alphadrop.engine.masks import near
 
 
 def ramp(width: int = 1000, height: int = 400, soft: int = 8) -> NDArray[np.uint8]:

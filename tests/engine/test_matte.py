@@ -97,3 +97,16 @@ def test_two_runs_are_the_same_and_the_map_is_left_alone() -> None:
     first = alpha_matte(saliency, image, "refined")
     np.testing.assert_array_equal(first, alpha_matte(saliency, image, "refined"))
     np.testing.assert_array_equal(saliency, before)
+
+
+@pytest.mark.parametrize("side", [320, 1024])
+def test_a_line_as_thin_as_the_map_can_draw_is_kept(side: int) -> None:
+    saliency = np.zeros((side, side), np.float32)
+    saliency[side // 4 : 3 * side // 4, side // 4 : side // 2] = 1
+    line = np.s_[side // 2, side // 2 : 7 * side // 8]
+    saliency[line] = 1
+    noise = np.random.default_rng(2).integers(-5, 6, (side, side, 3))
+    pixels = np.where(saliency[..., np.newaxis] > 0, (210, 180, 150), (60, 80, 70)) + noise
+    matte = alpha_matte(saliency, Image.fromarray(pixels.astype(np.uint8)), "refined")
+    assert matte[line].min() > 200
+    assert matte[side // 2 - 3, side // 2 + 3 :].max() < 10

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from alphadrop.engine.cutout import Engine
-from alphadrop.engine.foreground import REACH, clean_edges, near
+from alphadrop.engine.foreground import REACH, clean_edges
+from alphadrop.engine.masks import near
 from alphadrop.engine.options import CutOptions, Edges
 from alphadrop.engine.photo import from_image
 from daemon_process import Home, running

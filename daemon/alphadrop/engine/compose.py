@@ -13,6 +13,7 @@ from PIL import Image, ImageCms, ImageOps
 from alphadrop.engine import foreground
 from alphadrop.engine.encode import Picture
 from alphadrop.engine.framing import Frame, frame
+from alphadrop.engine.masks import near
 from alphadrop.engine.options import Background, CutOptions
 from alphadrop.engine.photo import Photo, decode, to_srgb
 from alphadrop.errors import CannotRead, PhotoError, printable, reading_failed
@@ -79,7 +80,7 @@ def _straight(image: Image.Image, alpha: NDArray[np.uint8], *, clean: bool) -> N
     joined = image.convert("RGBA" if image.mode == "RGB" else "LA")
     joined.putalpha(Image.fromarray(alpha))
     pixels = np.array(joined)
-    kept = foreground.near(alpha > 0, foreground.REACH)
+    kept = near(alpha > 0, foreground.REACH)
     if clean:
         foreground.clean_edges(pixels[..., :-1], alpha, image, kept)
     # One machine word a pixel: clearing the far background is one multiplication.

@@ -6,22 +6,14 @@ interpolating costs a tenth of computing them on twelve million, and no array of
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from alphadrop.engine.cpus import usable_cpus
+__all__ = ["Field", "box_mean", "halved", "planes", "unit"]
 
-__all__ = ["Field", "box_mean", "coarse_size", "each_strip", "each_tile", "planes", "reduced", "unit"]
-
-TILE = 128
-"""Side of a tile in pixels of the photograph."""
-STRIP = 512
-"""Rows of a strip, in pixels of the photograph."""
 _WITHOUT_THREADS = 200_000
 """Multiplications of a product of matrices that OpenBLAS makes in the thread that asks; up to 262,144, as measured."""
 
@@ -41,77 +33,17 @@ class Field:
             halves = [self.tile(rows, half) for half in _halves(columns)]
             return np.concatenate(halves, axis=2)
         height, width = self.values.shape[1:]
-        above, across_rows = _weights(rows, height, self.size[1])
-        left, across_columns = _weights(columns, width, self.size[0])
+        above, across_rows = _weights(rows.start, rows.stop, height, self.size[1])
+        left, across_columns = _weights(columns.start, columns.stop, width, self.size[0])
         near = self.values[:, above : above + across_rows.shape[1], left : left + across_columns.shape[1]]
         read: NDArray[np.float32] = np.matmul(np.matmul(across_rows, near), across_columns.T)
         return read
-
-
-def coarse_size(size: tuple[int, int], points: int) -> tuple[int, int]:
-    """Return width and height scaled so that there are about so many points at most, and neither side is below 1."""
-    scale = min(1.0, (points / (size[0] * size[1])) ** 0.5)
-    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
 
 def unit(values: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Return 8-bit values as float32, 0..1, of the same shape."""
     scaled: NDArray[np.float32] = np.multiply(values, np.float32(1 / 255), dtype=np.float32)
     return scaled
-
-
-def each_strip(height: int, work: Callable[[slice], None]) -> None:
-    """Do something for the rows of every strip of a picture, on two threads.
-
-    Args:
-        height: of the picture in pixels.
-        work: writes to its own rows only; the order is not defined.
-    """
-    strips = [slice(top, min(top + STRIP, height)) for top in range(0, height, STRIP)]
-    with ThreadPoolExecutor(max_workers=min(2, usable_cpus())) as workers:
-        for _ in workers.map(work, strips):
-            pass
-
-
-def each_tile(mask: NDArray[np.bool_], work: Callable[[slice, slice], None], side: int = TILE) -> None:
-    """Do something for the rows and columns in which anything is true of every tile of a mask, on two threads.
-
-    Args:
-        mask: shape (H, W).
-        work: writes to its own rows and columns only; the order is not defined.
-        side: of a tile in pixels.
-    """
-    with ThreadPoolExecutor(max_workers=min(2, usable_cpus())) as workers:
-        for _ in workers.map(lambda tile: work(*tile), _tiles_with(mask, side)):
-            pass
-
-
-def _tiles_with(mask: NDArray[np.bool_], side: int) -> Iterator[tuple[slice, slice]]:
-    for top in range(0, mask.shape[0], side):
-        strip = mask[top : top + side]
-        used = np.flatnonzero(strip.any(axis=0))
-        for tile in np.unique(used // side):
-            across = _span(used[used // side == tile])
-            down = _span(np.flatnonzero(strip[:, across].any(axis=1)))
-            yield slice(top + down.start, top + down.stop), across
-
-
-def _span(places: NDArray[np.intp]) -> slice:
-    """Return the span of ascending places."""
-    return slice(int(places[0]), int(places[-1]) + 1)
-
-
-def reduced(image: Image.Image, by: tuple[int, int]) -> Image.Image:
-    """Return the means of blocks of so many columns and rows, as Pillow's `reduce` makes them."""
-    across, down = by
-    result = Image.new(image.mode, (-(-image.width // across), -(-image.height // down)), None)
-
-    def reduce_strip(rows: slice) -> None:
-        box = (0, rows.start * down, image.width, min(rows.stop * down, image.height))
-        result.paste(image.reduce(by, box), (0, rows.start))
-
-    each_strip(result.height, reduce_strip)
-    return result
 
 
 def box_mean(values: NDArray[np.float32], radius: int) -> NDArray[np.float32]:
@@ -147,6 +79,16 @@ def _mean_of_lines(values: NDArray[np.float32], radius: int) -> NDArray[np.float
     return means
 
 
+def halved(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return values of shape (..., h, w) at half their size, each the mean of four; odd borders are repeated."""
+    for axis in (-1, -2):
+        if values.shape[axis] % 2:
+            values = np.concatenate([values, np.take(values, [-1], axis=axis)], axis=axis)
+    sums = values[..., 0::2, :] + values[..., 1::2, :]
+    half: NDArray[np.float32] = (sums[..., 0::2] + sums[..., 1::2]) * np.float32(0.25)
+    return half
+
+
 def planes(picture: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Return a picture of shape (h, w) or (h, w, C), uint8, as float32, 0..1, shape (C, h, w)."""
     return unit(np.ascontiguousarray(np.moveaxis(np.atleast_3d(picture), -1, 0)))
@@ -168,9 +110,10 @@ def _halves(span: slice) -> tuple[slice, slice]:
     return slice(span.start, middle), slice(middle, span.stop)
 
 
-def _weights(span: slice, points: int, pixels: int) -> tuple[int, NDArray[np.float32]]:
+@lru_cache(maxsize=256)
+def _weights(start: int, stop: int, points: int, pixels: int) -> tuple[int, NDArray[np.float32]]:
     """Return the first grid point that a span of pixels needs, and what each pixel takes of that and those after it."""
-    centres = (np.arange(span.start, span.stop) + 0.5) * (points / pixels) - 0.5
+    centres = (np.arange(start, stop) + 0.5) * (points / pixels) - 0.5
     centres = np.clip(centres, 0, points - 1)
     first, last = int(centres[0]), min(int(centres[-1]) + 1, points - 1)
     weights = np.maximum(0, 1 - np.abs(centres[:, np.newaxis] - np.arange(first, last + 1)))

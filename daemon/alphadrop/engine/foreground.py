@@ -15,9 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from alphadrop.engine.field import each_tile, planes, reduced, unit
+from alphadrop.engine.field import halved, planes, unit
+from alphadrop.engine.tiles import each_tile, reduced
 
-__all__ = ["REACH", "clean_edges", "near"]
+__all__ = ["REACH", "clean_edges"]
 
 REACH = 2
 """Pixels that the foreground colour is carried outward, so that scaling a cut-out shows no rim."""
@@ -84,19 +85,6 @@ def clean_edges(
     each_tile(edge, clean, side=max(_TILE, point))
 
 
-def near(mask: NDArray[np.bool_], reach: int) -> NDArray[np.bool_]:
-    """Return what is true or at most `reach` rows and columns away from it."""
-    grown = mask.copy()
-    for _ in range(reach):
-        grown[1:] |= mask[:-1]
-        grown[:-1] |= mask[1:]
-        mask = grown.copy()
-        grown[:, 1:] |= mask[:, :-1]
-        grown[:, :-1] |= mask[:, 1:]
-        mask = grown.copy()
-    return grown
-
-
 def _halvings(size: tuple[int, int]) -> int:
     """Return how often a photograph is halved, once at least, until all of it is one level."""
     halvings = 1
@@ -131,16 +119,8 @@ def _pyramid(seen: NDArray[np.float32], alphas: NDArray[np.float32], numbers: ra
         levels.append(_Level(seen, alphas, _ROUNDS.get(number, _COARSE_ROUNDS)))
         if alphas.size == 1:
             break
-        seen, alphas = _halved(seen), _halved(alphas)
+        seen, alphas = halved(seen), halved(alphas)
     return levels
-
-
-def _halved(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return values of shape (..., h, w) at half their size."""
-    values = _even(_even(values, -1), -2)
-    sums = values[..., 0::2, :] + values[..., 1::2, :]
-    half: NDArray[np.float32] = (sums[..., 0::2] + sums[..., 1::2]) * np.float32(0.25)
-    return half
 
 
 def _even(values: NDArray[Any], axis: int) -> NDArray[Any]:

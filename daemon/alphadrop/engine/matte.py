@@ -6,14 +6,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from alphadrop.engine.field import each_strip
 from alphadrop.engine.options import Edges
-from alphadrop.engine.refinement import refined
+from alphadrop.engine.refinement import refine, settling
+from alphadrop.engine.tiles import each_strip
 
 __all__ = ["alpha_matte", "enlarge", "hardened"]
 
@@ -34,12 +35,26 @@ def alpha_matte(saliency: NDArray[np.float32], image: Image.Image, edges: Edges)
     Returns:
         Shape (H, W), uint8; 255 is wholly subject.
     """
-    matte = enlarge(saliency, image.size)
-    return refined(matte, saliency, image) if edges == "refined" else matte
+    if edges == "plain":
+        return enlarge(saliency, image.size)
+    matte = enlarge(saliency, image.size, settling())
+    refine(matte, saliency, image)
+    return matte
 
 
-def enlarge(saliency: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Return a saliency map at the size (width, height) of the photograph; shape (H, W), uint8."""
+def enlarge(
+    saliency: NDArray[np.float32], size: tuple[int, int], becoming: Sequence[int] | None = None
+) -> NDArray[np.uint8]:
+    """Return a saliency map at the size of the photograph.
+
+    Args:
+        saliency: shape (S, S), 0..1.
+        size: width and height in pixels.
+        becoming: what is written for each of the 256 values; by default that value.
+
+    Returns:
+        Shape (H, W), uint8.
+    """
     width, height = size
     eight_bit = Image.fromarray(np.rint(saliency * 255).astype(np.uint8))
     wide = eight_bit.resize((width, eight_bit.height), Image.Resampling.BICUBIC)
@@ -51,6 +66,8 @@ def enlarge(saliency: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.
         top, bottom = max(0, rows.start - margin), min(height, rows.stop + margin)
         box = (0, top * row, width, bottom * row)
         strip = wide.resize((width, bottom - top), Image.Resampling.BICUBIC, box=box)
+        if becoming is not None:
+            strip = strip.point(becoming)
         matte[rows] = np.asarray(strip)[rows.start - top : rows.stop - top]
 
     each_strip(height, enlarge_strip)

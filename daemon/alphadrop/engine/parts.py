@@ -17,8 +17,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from alphadrop.engine.foreground import near
 from alphadrop.engine.framing import VISIBLE
+from alphadrop.engine.masks import near
 
 __all__ = ["with_holes_filled", "without_small_parts"]
 

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
 
-from alphadrop.engine.field import reduced
+from alphadrop.engine.tiles import reduced
 from alphadrop.errors import (
     AlphadropError,
     DamagedPhoto,

@@ -14,28 +14,30 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFilter
+from PIL import Image
 
-from alphadrop.engine.field import Field, box_mean, each_tile, planes, unit
+from alphadrop.engine.field import Field, box_mean, halved, planes
+from alphadrop.engine.masks import near
+from alphadrop.engine.tiles import each_tile_of_grid
 
-__all__ = ["refined"]
+__all__ = ["refine", "settling"]
 
 _GRID = 320
-"""Points of the grid's side at most: those of the map of U²-Net."""
+"""Points of the grid's side at most, as many as the map of U²-Net has; what is learnt from them has half as many."""
 _RADIUS = 0.04
 """Of a window, as a part of the grid's side."""
-_EPSILON = 1e-4
+_EPSILON = 3e-4
 """Regularisation: the variance of colours, 0..1, below which an area counts as flat."""
 _LEVELS = (0.15, 0.85)
 """Refined values outside become 0 and 1."""
-_SURE = 0.03
+_SURE = 0.015
 """Values this near to 0 or 1 are sure, where all around are."""
 _MARGIN = 0.006
 """How far around, as a part of the grid's side."""
 _POWER = 8
 """A point weighs as much as this power of its sureness, |2 p - 1|."""
 _LEAST_WEIGHT = 0.02
-_ERROR = (0.005, 0.04)
+_ERROR = (0.004, 0.03)
 """Mean error of a function at the sure points of its window: below it is believed, above it is not."""
 _SOFT = (0.1, 0.25)
 """1 minus the mean weight of a window: below its edge is narrow, above it is wider than the map can draw."""
@@ -44,45 +46,49 @@ _CLEAR = (0.92, 0.96)
 _VAGUE = (0.84, 0.9)
 """Sureness of the subject below which nothing is refined: what the network does not know cannot be learnt from."""
 
+_LEAST_LEARNT = 0.001
+"""Below it the map's own values are left alone."""
+
 _Band = tuple[float, float]
 
 
-def refined(matte: NDArray[np.uint8], saliency: NDArray[np.float32], image: Image.Image) -> NDArray[np.uint8]:
-    """Return the matte of a photograph, following its edges.
+def refine(matte: NDArray[np.uint8], saliency: NDArray[np.float32], image: Image.Image) -> None:
+    """Let the matte of a photograph follow its edges, in place.
 
     Args:
-        matte: the saliency map at the photograph's size, shape (H, W), uint8; used up.
+        matte: the saliency map at the photograph's size, settled, shape (H, W), uint8.
         saliency: what the network said, shape (S, S), 0..1.
         image: the photograph, mode RGB or L.
-
-    Returns:
-        Shape (H, W), uint8; where the map is sure all around, 0 or 255.
     """
     clearness = _clearness(saliency)
     care = float(_rising(clearness, _VAGUE))
     if not care:
-        return _settled(matte)
-    saliency = _at_most(saliency, _GRID)
+        return
+    weights, saliency = _at_most(_weights(saliency), _GRID), _at_most(saliency, _GRID)
     colours = planes(np.asarray(image.resize(saliency.shape[::-1], Image.Resampling.BOX, reducing_gap=2.0)))
-    sure = _surely(saliency)
-    weights, radius = _weights(saliency), max(2, round(_RADIUS * len(saliency)))
+    radius = max(1, round(_RADIUS * len(saliency) / 2))
     models, known = _fitted(colours, saliency, weights, radius)
-    errors = box_mean((weights * _missed(models, colours, saliency))[np.newaxis], radius)[0] / known
+    coarse = halved(saliency)
+    missed = _weights(coarse) * _missed(models, halved(colours), coarse)
+    errors = box_mean(missed[np.newaxis], radius)[0] / known
     believed = np.maximum(1 - _rising(errors, _ERROR), _rising(1 - known, _SOFT) * _rising(clearness, _CLEAR))
-    learnt = (1 - sure) * believed * care
-    values = models * learnt
-    values[-1] += (1 - learnt) * _rising(saliency, (_SURE, 1 - _SURE))
-    values[-1] = values[-1] * 255 + 0.5  # the slopes are for 8-bit colours as they are; rounded by cutting off
-    field, open_question = Field(values.astype(np.float32), image.size), sure < 0.999
-    result = _settled(matte)
-    unsure = Image.fromarray(open_question).resize(image.size, Image.Resampling.NEAREST)
+    learnt = (1 - _surely(saliency)) * believed * care
+    models *= learnt
+    models[-1] = models[-1] * 255 + 0.5  # the slopes are for 8-bit colours as they are; rounded by cutting off
+    field = Field(np.concatenate([models, 1 - learnt[np.newaxis]]), image.size)
 
     def follow(rows: slice, columns: slice) -> None:
         pixels = np.asarray(image.crop((columns.start, rows.start, columns.stop, rows.stop)))
-        result[rows, columns] = _applied(field.tile(rows, columns), np.atleast_3d(pixels))
+        *slopes, offset, kept = field.tile(rows, columns)
+        matte[rows, columns] = _applied(slopes, np.atleast_3d(pixels), offset + kept * matte[rows, columns])
 
-    each_tile(np.asarray(unsure), follow)
-    return result
+    each_tile_of_grid(near(learnt > _LEAST_LEARNT, 1), image.size, follow)
+
+
+def settling() -> list[int]:
+    """Return what becomes of a matte's 256 values: the sure ones 0 and 255, so that no haze is left."""
+    values = _rising(np.linspace(0, 1, 256, dtype=np.float32), (_SURE, 1 - _SURE))
+    return [round(255 * float(value)) for value in values]
 
 
 def _rising(values: NDArray[np.float32], band: _Band) -> NDArray[np.float32]:
@@ -106,11 +112,10 @@ def _at_most(saliency: NDArray[np.float32], side: int) -> NDArray[np.float32]:
 
 
 def _surely(saliency: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return where the map is sure all around, 0..1, passing softly to where it is not."""
+    """Return where the map is sure all around, 0..1, passing softly to where it is not, at half the map's size."""
     margin = max(1, round(_MARGIN * max(saliency.shape)))
-    sure = Image.fromarray(np.where(np.abs(2 * saliency - 1) > 1 - 2 * _SURE, np.uint8(255), np.uint8(0)))
-    inside = unit(np.asarray(sure.filter(ImageFilter.MinFilter(2 * margin + 1))))
-    softened: NDArray[np.float32] = box_mean(inside[np.newaxis], margin)[0]
+    inside = halved((~near(np.abs(2 * saliency - 1) <= 1 - 2 * _SURE, margin)).astype(np.float32))
+    softened: NDArray[np.float32] = box_mean(inside[np.newaxis], max(1, margin // 2))[0]
     return softened
 
 
@@ -129,17 +134,17 @@ def _fitted(
         colours: the guide, shape (C, h, w), 0..1, C being 1 or 3.
         saliency: what is filtered, shape (h, w), 0..1.
         weights: how much each point counts, shape (h, w), 0..1.
-        radius: of a window, in grid points.
+        radius: of a window, in points of half the grid.
 
     Returns:
-        Shape (C + 1, h, w), a for each channel, then b; and shape (h, w), 0..1.
+        Of half the grid: shape (C + 1, h / 2, w / 2), a for each channel, then b; and shape (h / 2, w / 2), 0..1.
     """
     channels = len(colours)
     pairs = [(i, j) for i in range(channels) for j in range(i, channels)]
     weighted = weights * colours
     products = np.stack([weighted[i] * colours[j] for i, j in pairs])
     sums = np.concatenate([weights[None], (weights * saliency)[None], weighted, weighted * saliency, products])
-    known, *means = box_mean(sums, radius)
+    known, *means = box_mean(halved(sums), radius)
     means = np.stack(means) / known
     mean_saliency, mean_colour = means[0], means[1 : channels + 1]
     covariance = means[channels + 1 : 2 * channels + 1] - mean_colour * mean_saliency
@@ -180,22 +185,18 @@ def _missed(
     return missed
 
 
-def _settled(matte: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return a matte with sure values made 0 and 255: no haze is left where nothing is, whatever is not refined."""
-    settled = _rising(np.linspace(0, 1, 256, dtype=np.float32), (_SURE, 1 - _SURE))
-    return np.array(Image.fromarray(matte).point(np.rint(255 * settled).astype(int).tolist()))
-
-
-def _applied(coefficients: NDArray[np.float32], pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def _applied(
+    slopes: list[NDArray[np.float32]], pixels: NDArray[np.uint8], offset: NDArray[np.float32]
+) -> NDArray[np.uint8]:
     """Return alpha = a . I + b, uint8.
 
     Args:
-        coefficients: shape (C + 1, rows, columns); the last is b, and is used up.
+        slopes: of each channel, shape (rows, columns).
         pixels: shape (rows, columns, C).
+        offset: shape (rows, columns); used up.
     """
-    alpha = coefficients[-1]
-    for channel, slope in enumerate(coefficients[:-1]):
-        alpha += slope * pixels[..., channel]
-    np.clip(alpha, 0, 255, out=alpha)
-    eight_bit: NDArray[np.uint8] = alpha.astype(np.uint8)
-    return eight_bit
+    for channel, slope in enumerate(slopes):
+        offset += slope * pixels[..., channel]
+    np.clip(offset, 0, 255, out=offset)
+    alpha: NDArray[np.uint8] = offset.astype(np.uint8)
+    return alpha
