@@ -40,7 +40,9 @@ class FakeSegmenter:
     device: str = "fake"
     runs: int = 0
 
-    def saliency(self, view: NDArray[np.uint8], cancellation: Cancellation | None = None) -> NDArray[np.float32]:
+    def saliency(
+        self, view: NDArray[np.uint8], cancellation: Cancellation | None = None, *, sparing: bool = False
+    ) -> NDArray[np.float32]:
         self.runs += 1
         self.before()
         if cancellation is not None:

@@ -16,12 +16,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
 import alphadrop
 from alphadrop import cut_file, cut_out
+from alphadrop.engine.cancellation import Cancellation
 from alphadrop.engine.cutout import Engine, EngineRecipe
 from alphadrop.engine.edge import adjusted
 from alphadrop.engine.foreground import REACH
@@ -324,6 +326,76 @@ def test_network_is_gone_before_another_is_loaded_in_its_place() -> None:
 
     engine.look(from_image(Image.new("RGB", (8, 8))), threads=4, turn=turn())
     assert len(made) == 4
+
+
+# A second opinion
+
+
+@dataclass
+class Said:
+    """What a network says of every picture."""
+
+    spec: ModelSpec
+    value: float
+    """Of the quarter in the middle; everything else is nothing."""
+    device: str = "fake"
+    runs: list[bool] = field(default_factory=list)
+    """Of each, whether it was sparing."""
+
+    def saliency(
+        self, view: NDArray[np.uint8], cancellation: Cancellation | None = None, *, sparing: bool = False
+    ) -> NDArray[np.float32]:
+        self.runs.append(sparing)
+        found = np.zeros(view.shape[:2], np.float32)
+        found[80:240, 80:240] = self.value
+        return found
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "asked", "taken"),
+    [
+        (0.99, 0.99, False, "u2net-int8"),
+        (0.93, 1.0, False, "u2net-int8"),
+        (0.7, 0.95, True, "u2netp"),
+        (0.7, 0.74, True, "u2netp"),
+        (0.7, 0.71, True, "u2net-int8"),
+        (0.7, 0.6, True, "u2net-int8"),
+        (0.7, 0.12, True, "u2net-int8"),
+        (0.3, 1.0, False, "u2net-int8"),
+    ],
+)
+def test_where_a_network_is_unsure_of_a_subject_the_surer_of_two_counts(
+    first: float, second: float, asked: bool, taken: str
+) -> None:
+    says = {"u2net-int8": first, "u2netp": second}
+    made: dict[str, Said] = {}
+
+    def load(spec: ModelSpec, threads: int) -> Said:
+        return made.setdefault(spec.name, Said(spec, says[spec.name]))
+
+    engine = Engine(load=load)
+    look = engine.look(from_image(Image.new("RGB", (90, 60))))
+    assert look.model == taken
+    assert look.saliency.max() == pytest.approx(says[taken])
+    assert made["u2net-int8"].runs == [False]
+    assert ("u2netp" in made) == asked
+    if asked:
+        assert made["u2netp"].runs == [True], "a network that is seldom asked keeps no memory"
+        assert set(engine.seconds) == set(says)
+
+
+def test_a_sparing_run_says_the_same_and_keeps_no_memory(astronaut: NDArray[np.uint8]) -> None:
+    view = from_image(Image.fromarray(astronaut)).view(320)
+    engine = Engine()
+    first, second = engine.warm(), engine.warm("u2netp")
+    kept = first.saliency(view)
+    second.saliency(view)
+    process = psutil.Process()
+    before = process.memory_info().rss
+    spared = second.saliency(view, sparing=True)
+    assert process.memory_info().rss < before - 100_000_000
+    np.testing.assert_array_equal(spared, second.saliency(view))
+    np.testing.assert_array_equal(first.saliency(view), kept)
 
 
 # What `cut_out` takes and gives

@@ -150,6 +150,14 @@ class TestRegistry:
         ]
         assert len({spec.file for spec in registry().values()}) == len(registry())
 
+    def test_second_opinions_come_with_alphadrop_and_see_as_much(self) -> None:
+        first = registry()["u2net-int8"]
+        assert first.second is not None
+        second = registry()[first.second]
+        assert (paths.embedded_models() / second.file).is_file()
+        assert second.input_size == first.input_size
+        assert second.second is None
+
     @pytest.mark.parametrize("spec", registry().values(), ids=lambda spec: spec.name)
     def test_row_is_complete(self, spec: ModelSpec) -> None:
         assert spec.sha256 or spec.md5
@@ -169,8 +177,8 @@ class TestRegistry:
             assert spec.url.startswith("https://")
             assert spec.url.endswith(f"/{spec.file}")
 
-    def test_only_the_embedded_model_has_no_address(self) -> None:
-        assert [spec.name for spec in registry().values() if spec.url is None] == ["u2net-int8"]
+    def test_only_the_embedded_models_have_no_address(self) -> None:
+        assert [spec.name for spec in registry().values() if spec.url is None] == ["u2net-int8", "u2netp"]
 
     def test_users_row_wins(self) -> None:
         own = replace(SPEC, name="u2net", file="/elsewhere/u2net.onnx")

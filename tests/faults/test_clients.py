@@ -51,7 +51,7 @@ _ENDLESS_AT_FIRST = """
 import sys, threading
 from alphadrop.engine import segmenter
 real, runs = segmenter.OnnxSegmenter.saliency, []
-def saliency(self, view, cancellation):
+def saliency(self, view, cancellation, *, sparing=False):
     runs.append(view)
     if len(runs) > 1:
         return real(self, view, cancellation)

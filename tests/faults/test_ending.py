@@ -28,7 +28,7 @@ from alphadrop.engine.segmenter import OnnxSegmenter
 from alphadrop.hotfolder import hotfolders
 from alphadrop.service import lifecycle
 look = OnnxSegmenter.saliency
-def saliency(self, view, cancellation=None):
+def saliency(self, view, cancellation=None, *, sparing=False):
     Path("network").touch()
     {network}
 OnnxSegmenter.saliency = saliency

@@ -114,7 +114,7 @@ def test_a_signal_during_the_network_lets_the_photograph_be_finished(home: Home,
 _NEVER_ENDING = """
 import sys, threading
 from alphadrop.engine import segmenter
-segmenter.OnnxSegmenter.saliency = lambda *_: threading.Event().wait()
+segmenter.OnnxSegmenter.saliency = lambda *_, **__: threading.Event().wait()
 from alphadrop.cli import main
 sys.exit(main())
 """
@@ -162,7 +162,7 @@ import sys, threading
 from alphadrop.engine import segmenter
 from alphadrop.hotfolder import hotfolders
 from alphadrop.service import lifecycle
-def saliency(self, view, cancellation=None):
+def saliency(self, view, cancellation=None, *, sparing=False):
     ended = threading.Event()
     with cancellation.stopping_by(ended.set):
         ended.wait()

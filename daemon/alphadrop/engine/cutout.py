@@ -42,7 +42,7 @@ from alphadrop.engine.options import (
 )
 from alphadrop.engine.photo import DEFAULT_MAX_PIXELS, Photo, decode, from_image
 from alphadrop.engine.segmenter import OnnxSegmenter, Segmenter
-from alphadrop.engine.subject import has_subject
+from alphadrop.engine.subject import SURER, UNSURE, clearness, has_subject
 from alphadrop.errors import BadOptions, NoSubject, printable, reading_failed
 
 __all__ = [
@@ -243,7 +243,7 @@ class Engine:
         turn: AbstractContextManager[None] | None = None,
         cancellation: Cancellation | None = None,
     ) -> Look:
-        """Let a network look at a photograph.
+        """Let a network look at a photograph, and where it is unsure of the subject its second too: the surer counts.
 
         Args:
             photo: decoded.
@@ -263,14 +263,30 @@ class Engine:
         with turn or nullcontext():
             clock.lap()
             # Not sooner, and not for longer: who waits for his turn would keep a network that is to be replaced.
-            segmenter = self.warm(spec.name, threads)
-            started = time.perf_counter()
-            saliency = segmenter.saliency(view, cancellation)
-            took = time.perf_counter() - started
-            del segmenter
-        with self._lock:
-            self._took.setdefault(spec.name, deque(maxlen=_RUNS_KEPT)).append(took)
+            saliency = self._run(spec.name, view, threads, cancellation)
+            if spec.second is not None and has_subject(saliency) and clearness(saliency) < UNSURE:
+                second = models.find_spec(spec.second, self._known)
+                other = self._run(second.name, photo.view(second.input_size), threads, cancellation, sparing=True)
+                if has_subject(other) and clearness(other) > clearness(saliency) + SURER:
+                    spec, saliency = second, other
         return Look(photo, saliency, spec.name, {"prepare": prepared, "network": clock.lap()})
+
+    def _run(
+        self,
+        model: str,
+        view: NDArray[np.uint8],
+        threads: int | None,
+        cancellation: Cancellation | None,
+        *,
+        sparing: bool = False,
+    ) -> NDArray[np.float32]:
+        segmenter = self.warm(model, threads)
+        started = time.perf_counter()
+        saliency = segmenter.saliency(view, cancellation, sparing=sparing)
+        took = time.perf_counter() - started
+        with self._lock:
+            self._took.setdefault(model, deque(maxlen=_RUNS_KEPT)).append(took)
+        return saliency
 
     def find_matte(self, look: Look, options: CutOptions, *, decoding: float = 0) -> Cut:
         """Turn what the network saw into the alpha matte of the photograph.

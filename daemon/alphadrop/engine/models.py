@@ -43,6 +43,8 @@ class ModelSpec:
     """Only where the authors publish no SHA-256."""
     size: int | None = None
     """Of the file, in bytes."""
+    second: str | None = None
+    """The model that is asked too where this one is unsure of its subject."""
 
 
 def registry(own: Sequence[ModelSpec] = ()) -> dict[str, ModelSpec]:

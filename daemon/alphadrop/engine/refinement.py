@@ -18,6 +18,7 @@ from PIL import Image
 
 from alphadrop.engine.field import Field, box_mean, halved, planes
 from alphadrop.engine.masks import near
+from alphadrop.engine.subject import clearness
 from alphadrop.engine.tiles import each_tile_of_grid
 
 __all__ = ["refine", "settling"]
@@ -60,8 +61,8 @@ def refine(matte: NDArray[np.uint8], saliency: NDArray[np.float32], image: Image
         saliency: what the network said, shape (S, S), 0..1.
         image: the photograph, mode RGB or L.
     """
-    clearness = _clearness(saliency)
-    care = float(_rising(clearness, _VAGUE))
+    clear = np.asarray(clearness(saliency), np.float32)
+    care = float(_rising(clear, _VAGUE))
     if not care:
         return
     weights, saliency = _at_most(_weights(saliency), _GRID), _at_most(saliency, _GRID)
@@ -71,7 +72,7 @@ def refine(matte: NDArray[np.uint8], saliency: NDArray[np.float32], image: Image
     coarse = halved(saliency)
     missed = _weights(coarse) * _missed(models, halved(colours), coarse)
     errors = box_mean(missed[np.newaxis], radius)[0] / known
-    believed = np.maximum(1 - _rising(errors, _ERROR), _rising(1 - known, _SOFT) * _rising(clearness, _CLEAR))
+    believed = np.maximum(1 - _rising(errors, _ERROR), _rising(1 - known, _SOFT) * _rising(clear, _CLEAR))
     learnt = (1 - _surely(saliency)) * believed * care
     models *= learnt
     models[-1] = models[-1] * 255 + 0.5  # the slopes are for 8-bit colours as they are; rounded by cutting off
@@ -96,12 +97,6 @@ def _rising(values: NDArray[np.float32], band: _Band) -> NDArray[np.float32]:
     low, high = np.float32(band[0]), np.float32(band[1])
     rising: NDArray[np.float32] = np.clip((values - low) / (high - low), 0, 1)
     return rising
-
-
-def _clearness(saliency: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return how sure a map is of its subject, 0..1; one number."""
-    subject = saliency[saliency > 0.1]
-    return np.asarray(np.abs(2 * subject - 1).mean() if subject.size else 0, np.float32)
 
 
 def _at_most(saliency: NDArray[np.float32], side: int) -> NDArray[np.float32]:

@@ -43,12 +43,15 @@ class Segmenter(Protocol):
     def device(self) -> str:
         """What it really runs on."""
 
-    def saliency(self, view: NDArray[np.uint8], cancellation: Cancellation | None = None) -> NDArray[np.float32]:
+    def saliency(
+        self, view: NDArray[np.uint8], cancellation: Cancellation | None = None, *, sparing: bool = False
+    ) -> NDArray[np.float32]:
         """Return the saliency map of a view.
 
         Args:
             view: sRGB, shape (S, S, 3), uint8, S being `spec.input_size`.
             cancellation: by which another thread may end the run.
+            sparing: whether the run's memory is given back after it, which makes the next one slower.
 
         Returns:
             Shape (S, S), float32, 0..1, as the network says it: never stretched to fill the range.
@@ -119,9 +122,13 @@ class OnnxSegmenter:
         threads = "1 thread" if self._threads == 1 else f"{self._threads} threads"
         return f"{self._device}, {threads}" if self._device == "cpu" else self._device
 
-    def saliency(self, view: NDArray[np.uint8], cancellation: Cancellation | None = None) -> NDArray[np.float32]:
+    def saliency(
+        self, view: NDArray[np.uint8], cancellation: Cancellation | None = None, *, sparing: bool = False
+    ) -> NDArray[np.float32]:
         """Return the saliency map of a view; see `Segmenter.saliency`."""
         run = ort.RunOptions()
+        if sparing and self._device == "cpu":
+            run.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
         try:
             with (cancellation or Cancellation()).stopping_by(lambda: setattr(run, "terminate", True)):
                 (output,) = self._session.run([self._output], {self._input: normalise(view, self._spec)}, run)
