@@ -29,8 +29,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from alphadrop.engine.cutout import Engine, Look
-from alphadrop.engine.foreground import REACH, clean_edges
-from alphadrop.engine.masks import near
+from alphadrop.engine.foreground import cleaned
 from alphadrop.engine.matte import alpha_matte
 from alphadrop.engine.options import Edges
 from alphadrop.engine.photo import Photo, from_image
@@ -264,9 +263,7 @@ def _print_colours(folder: Path, peer: Peer | None) -> None:
 
 
 def _cleaned(composite: Composite) -> NDArray[np.uint8]:
-    colours = np.array(composite.image)
-    clean_edges(colours, composite.alpha, composite.image, near(composite.alpha > 0, REACH))
-    return colours
+    return np.asarray(cleaned(composite.image, composite.alpha))
 
 
 def _colour_error(colours: NDArray[np.uint8], composite: Composite) -> float:
@@ -291,10 +288,9 @@ def _times(engine: Engine, folder: Path, peer: Peer | None, pixels: int) -> list
     look = _look(engine, Image.open(source))
     image, size = look.photo.image, f"{pixels / 1e6:g} MP"
     matte = alpha_matte(look.saliency, image, "refined")
-    colours = np.array(image)
     plain = _median(lambda: alpha_matte(look.saliency, image, "plain"))
     refined = _median(lambda: alpha_matte(look.saliency, image, "refined")) - plain
-    cleaning = _median(lambda: clean_edges(colours, matte, image, near(matte > 0, REACH)))
+    cleaning = _median(lambda: cleaned(image, matte))
     goal = pixels == 12_000_000
     together = refined + cleaning
     lines = [

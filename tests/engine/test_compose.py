@@ -12,10 +12,10 @@ from PIL import Image, ImageCms
 
 from alphadrop.engine.compose import cutout_picture, enlargement, mask_picture
 from alphadrop.engine.encode import Picture
-from alphadrop.engine.foreground import REACH
 from alphadrop.engine.masks import near
 from alphadrop.engine.options import EDGES, Canvas, CutOptions, Edges, from_preset
 from alphadrop.engine.photo import Photo, to_srgb
+from alphadrop.engine.straight import REACH
 from alphadrop.errors import CannotRead
 from icc_profiles import SRGB, grey_profile, one_way_profile, wide_profile
 
@@ -42,17 +42,21 @@ def colours(image: Image.Image) -> NDArray[np.uint8]:
 
 
 def finished(picture: Picture) -> Image.Image:
-    return Image.fromarray(picture.pixels if picture.pixels.shape[2] > 1 else picture.pixels[..., 0])
+    return Image.fromarray(np.squeeze(pixels_of(picture)))
 
 
 # Straight alpha
+
+
+def pixels_of(picture: Picture) -> NDArray[np.uint8]:
+    return np.asarray(picture.pixels)
 
 
 @pytest.mark.parametrize("mode", ["RGB", "L"])
 @pytest.mark.parametrize("edges", EDGES)
 def test_opaque_pixels_are_the_photographs_own_to_the_bit(alpha: NDArray[np.uint8], mode: str, edges: Edges) -> None:
     taken = photo(mode)
-    pixels = cutout_picture(taken, alpha, CutOptions(edges=edges)).pixels
+    pixels = pixels_of(cutout_picture(taken, alpha, CutOptions(edges=edges)))
     assert pixels.shape == (*alpha.shape, 4 if mode == "RGB" else 2)
     np.testing.assert_array_equal(pixels[..., :-1][alpha == 255], colours(taken.image)[alpha == 255])
     np.testing.assert_array_equal(pixels[..., -1], alpha)
@@ -61,7 +65,7 @@ def test_opaque_pixels_are_the_photographs_own_to_the_bit(alpha: NDArray[np.uint
 @pytest.mark.parametrize("mode", ["RGB", "L"])
 def test_plain_edges_leave_every_colour_near_the_subject_as_it_was(alpha: NDArray[np.uint8], mode: str) -> None:
     taken = photo(mode)
-    pixels = cutout_picture(taken, alpha, CutOptions(edges="plain")).pixels
+    pixels = pixels_of(cutout_picture(taken, alpha, CutOptions(edges="plain")))
     around = near(alpha > 0, REACH)
     np.testing.assert_array_equal(pixels[..., :-1][around], colours(taken.image)[around])
 
@@ -71,7 +75,7 @@ def test_plain_edges_leave_every_colour_near_the_subject_as_it_was(alpha: NDArra
 def test_colour_is_zero_farther_than_two_pixels_and_only_there(
     alpha: NDArray[np.uint8], mode: str, edges: Edges
 ) -> None:
-    pixels = cutout_picture(photo(mode), alpha, CutOptions(edges=edges)).pixels[..., :-1]
+    pixels = pixels_of(cutout_picture(photo(mode), alpha, CutOptions(edges=edges)))[..., :-1]
     around = near(alpha > 0, 2)
     assert not pixels[~around].any()
     if edges == "plain":
@@ -83,7 +87,7 @@ def test_colour_is_zero_farther_than_two_pixels_and_only_there(
 @pytest.mark.parametrize("edges", EDGES)
 def test_colours_are_never_multiplied_by_alpha(alpha: NDArray[np.uint8], edges: Edges) -> None:
     white = Photo("white", Image.new("RGB", SIZE, (250, 240, 230)))
-    pixels = cutout_picture(white, alpha, CutOptions(edges=edges)).pixels
+    pixels = pixels_of(cutout_picture(white, alpha, CutOptions(edges=edges)))
     around = near(alpha > 0, 2)
     assert np.abs(pixels[..., :3][around].astype(int) - (250, 240, 230)).max() <= 2
 
@@ -92,7 +96,7 @@ def test_colours_are_never_multiplied_by_alpha(alpha: NDArray[np.uint8], edges: 
 @pytest.mark.parametrize("mode", ["RGB", "L"])
 def test_matte_of_nothing_or_everything(value: int, mode: str) -> None:
     taken = photo(mode)
-    pixels = cutout_picture(taken, np.full(SIZE[::-1], value, np.uint8), CutOptions()).pixels
+    pixels = pixels_of(cutout_picture(taken, np.full(SIZE[::-1], value, np.uint8), CutOptions()))
     np.testing.assert_array_equal(pixels[..., :-1], colours(taken.image) * (value // 255))
 
 
@@ -117,8 +121,8 @@ def test_what_belongs_to_the_photograph_goes_with_it(alpha: NDArray[np.uint8]) -
 
 
 def test_crop_takes_the_pixels_as_they_are(alpha: NDArray[np.uint8]) -> None:
-    whole = cutout_picture(photo(), alpha, CutOptions()).pixels
-    cropped = cutout_picture(photo(), alpha, CutOptions(crop="subject")).pixels
+    whole = pixels_of(cutout_picture(photo(), alpha, CutOptions()))
+    cropped = pixels_of(cutout_picture(photo(), alpha, CutOptions(crop="subject")))
     rows, columns = np.nonzero(alpha >= 13)
     wanted = whole[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
     np.testing.assert_array_equal(cropped, wanted)
@@ -129,14 +133,14 @@ def test_mask_is_framed_like_the_cut_out(alpha: NDArray[np.uint8], mode: str) ->
     for options in (CutOptions(), CutOptions(crop="subject", margin=0.1), from_preset("sticker")):
         mask = mask_picture(photo(mode), alpha, options)
         cutout = cutout_picture(photo(mode), alpha, options)
-        assert mask.pixels.shape == (*cutout.pixels.shape[:2], 1)
-        assert np.abs(mask.pixels[..., 0].astype(int) - cutout.pixels[..., -1]).max() <= 1
+        assert pixels_of(mask).shape == (*pixels_of(cutout).shape[:2], 1)
+        assert np.abs(pixels_of(mask)[..., 0].astype(int) - pixels_of(cutout)[..., -1]).max() <= 1
 
 
 def test_scaling_shows_no_dark_rim(alpha: NDArray[np.uint8]) -> None:
     bright = Photo("bright", Image.new("RGB", SIZE, (250, 240, 230)))
     options = CutOptions(crop="subject", margin=0.05, canvas=Canvas(size=(500, 400)))
-    pixels = cutout_picture(bright, alpha, options).pixels
+    pixels = pixels_of(cutout_picture(bright, alpha, options))
     seen = pixels[..., 3] > 40  # below, eight bits cannot hold the colour while it is scaled
     off = np.abs(pixels[..., :3][seen].astype(int) - (250, 240, 230))
     assert off.max() < 20
@@ -153,9 +157,9 @@ def test_shop_square_is_white_and_the_subject_fills_85_percent(alpha: NDArray[np
     dark = Photo("dark", Image.new("RGB", SIZE, (20, 40, 60)))
     picture = cutout_picture(dark, alpha, from_preset("shop-square"))
     assert picture.size == (2000, 2000)
-    assert picture.pixels.shape[2] == 3
-    assert picture.pixels[0, 0].tolist() == [255, 255, 255]
-    rows, columns = np.nonzero(picture.pixels.min(axis=2) < 245)
+    assert pixels_of(picture).shape[2] == 3
+    assert pixels_of(picture)[0, 0].tolist() == [255, 255, 255]
+    rows, columns = np.nonzero(pixels_of(picture).min(axis=2) < 245)
     longer = max(np.ptp(rows), np.ptp(columns)) + 1
     assert longer == pytest.approx(1700, abs=2)
 
@@ -193,7 +197,7 @@ def test_background_has_its_colour_in_a_photograph_of_another_profile(
     assert np.abs(seen_in_srgb(picture)[alpha == 0].astype(int) - colour).max() <= 2
     if len(set(colour)) == 1 or mode == "RGB":
         assert picture.icc == profile
-        np.testing.assert_array_equal(picture.pixels[alpha == 255], colours(photo(mode).image)[alpha == 255])
+        np.testing.assert_array_equal(pixels_of(picture)[alpha == 255], colours(photo(mode).image)[alpha == 255])
     else:
         assert picture.icc is None
 
@@ -202,9 +206,9 @@ def test_photograph_whose_profile_has_no_way_back_becomes_srgb(alpha: NDArray[np
     taken = photo("RGB", one_way_profile())
     picture = cutout_picture(taken, alpha, CutOptions(background=(240, 200, 100)))
     assert picture.icc is None
-    assert (picture.pixels[alpha == 0] == (240, 200, 100)).all()
+    assert (pixels_of(picture)[alpha == 0] == (240, 200, 100)).all()
     wanted = np.asarray(to_srgb(taken.image, taken.icc))
-    np.testing.assert_array_equal(picture.pixels[alpha == 255], wanted[alpha == 255])
+    np.testing.assert_array_equal(pixels_of(picture)[alpha == 255], wanted[alpha == 255])
 
 
 def test_background_mixes_with_the_subject_by_its_alpha(alpha: NDArray[np.uint8]) -> None:
@@ -212,7 +216,7 @@ def test_background_mixes_with_the_subject_by_its_alpha(alpha: NDArray[np.uint8]
     picture = cutout_picture(flat, alpha, CutOptions(background=(0, 100, 200), edges="plain"))
     part = alpha[..., np.newaxis] / 255
     wanted = part * (200, 100, 0) + (1 - part) * (0, 100, 200)
-    assert np.abs(picture.pixels - wanted).max() <= 1
+    assert np.abs(pixels_of(picture) - wanted).max() <= 1
 
 
 @pytest.fixture
@@ -230,10 +234,10 @@ def test_background_picture_covers_everything_and_keeps_its_proportion(
 ) -> None:
     options = CutOptions(background=wall, canvas=Canvas(size=(400, 400)))
     picture = cutout_picture(photo(mode), alpha, options)
-    assert picture.pixels.shape == (400, 400, 3)
-    assert picture.pixels[5, 5].tolist() == [255, 0, 0]
-    assert picture.pixels[395, 395].tolist() == [0, 0, 255]
-    middle = picture.pixels[5].astype(int)
+    assert pixels_of(picture).shape == (400, 400, 3)
+    assert pixels_of(picture)[5, 5].tolist() == [255, 0, 0]
+    assert pixels_of(picture)[395, 395].tolist() == [0, 0, 255]
+    middle = pixels_of(picture)[5].astype(int)
     assert np.count_nonzero(middle[:, 0] > middle[:, 2]) == pytest.approx(200, abs=3)
 
 
@@ -249,8 +253,8 @@ def test_background_picture_is_upright_and_in_srgb(alpha: NDArray[np.uint8], tmp
     exif[274] = 3
     stored.transpose(Image.Transpose.ROTATE_180).save(tmp_path / "turned.png", exif=exif, icc_profile=profile)
     picture = cutout_picture(photo(), np.zeros_like(alpha), CutOptions(background=tmp_path / "turned.png"))
-    assert np.abs(picture.pixels[5, 5].astype(int) - (180, 60, 50)).max() <= 3
-    assert np.abs(picture.pixels[-5, 5].astype(int) - (50, 60, 180)).max() <= 3
+    assert np.abs(pixels_of(picture)[5, 5].astype(int) - (180, 60, 50)).max() <= 3
+    assert np.abs(pixels_of(picture)[-5, 5].astype(int) - (50, 60, 180)).max() <= 3
 
 
 def test_background_picture_that_cannot_be_used_is_an_error_that_names_it(

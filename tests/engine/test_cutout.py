@@ -26,7 +26,6 @@ from alphadrop import cut_file, cut_out
 from alphadrop.engine.cancellation import Cancellation
 from alphadrop.engine.cutout import Engine, EngineRecipe
 from alphadrop.engine.edge import adjusted
-from alphadrop.engine.foreground import REACH
 from alphadrop.engine.masks import near
 from alphadrop.engine.models import ModelSpec, registry
 from alphadrop.engine.options import (
@@ -45,6 +44,7 @@ from alphadrop.engine.options import (
     suffix_of,
 )
 from alphadrop.engine.photo import from_image
+from alphadrop.engine.straight import REACH
 from alphadrop.errors import (
     AlphadropError,
     BadOptions,
@@ -102,7 +102,7 @@ def references(request: pytest.FixtureRequest, photographs: dict[str, Path]) -> 
     """Saliency maps of the FP32 network, as committed, and as it says now where `ALPHADROP_U2NET` names its file."""
     if request.param == "committed":
         folder = Path(__file__).with_name("references")
-        return {name: Image.open(folder / f"{name}.png") for name in NAMES}
+        return {name: Image.fromarray(np.asarray(Image.open(folder / f"{name}.png"))) for name in NAMES}
     network = os.environ.get("ALPHADROP_U2NET")
     if not network:
         pytest.skip("ALPHADROP_U2NET is not set: it names the FP32 u2net.onnx, which is not in the repository")

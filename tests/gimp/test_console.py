@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from alphadrop.engine.cutout import Engine
-from alphadrop.engine.foreground import REACH, clean_edges
-from alphadrop.engine.masks import near
+from alphadrop.engine.foreground import cleaned
 from alphadrop.engine.options import CutOptions, Edges
 from alphadrop.engine.photo import from_image
 from daemon_process import Home, running
@@ -207,8 +206,8 @@ def _foreground(layer: Layer, was: dict[str, Any]) -> NDArray[np.uint8]:
     """Return the colours that the engine gives the soft edge, shape (H, W, 3)."""
     colours = layer.seen_before[..., : 1 if was["format"].startswith("Y") else 3].copy()
     seen = colours[layer.searched]
-    matte = layer.matte[layer.searched]
-    clean_edges(seen, matte, Image.fromarray(np.squeeze(seen).copy()), near(matte > 0, REACH))
+    image = cleaned(Image.fromarray(np.squeeze(seen).copy()), layer.matte[layer.searched])
+    seen[:] = np.asarray(image).reshape(seen.shape)
     return np.broadcast_to(colours, (*colours.shape[:2], 3))
 
 

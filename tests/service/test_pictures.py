@@ -21,8 +21,8 @@ from PIL import Image
 from alphadrop import cut_out
 from alphadrop.client import endpoint_file, socket_file
 from alphadrop.engine.cutout import Engine
-from alphadrop.engine.foreground import REACH
 from alphadrop.engine.masks import near
+from alphadrop.engine.straight import REACH
 from daemon_process import PATIENCE, Home, running
 
 CHECKS = (

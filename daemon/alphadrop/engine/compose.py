@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageOps
 
-from alphadrop.engine import foreground
 from alphadrop.engine.encode import Picture
+from alphadrop.engine.foreground import cleaned
 from alphadrop.engine.framing import Frame, frame
-from alphadrop.engine.masks import near
 from alphadrop.engine.options import Background, CutOptions
 from alphadrop.engine.photo import Photo, decode, to_srgb
+from alphadrop.engine.straight import StraightRows
 from alphadrop.errors import CannotRead, PhotoError, printable, reading_failed
 
 __all__ = ["cutout_picture", "enlargement", "mask_picture", "straight_rgba"]
@@ -40,11 +40,11 @@ def cutout_picture(photo: Photo, alpha: NDArray[np.uint8], options: CutOptions) 
     image, icc = photo.image, photo.icc
     if options.background is not None and not _can_hold(image.mode, icc, options.background):
         image, icc = to_srgb(image, icc), None
-    pixels = _straight(image, alpha, clean=options.cleans_colour)
+    rows = _straight(image, alpha, clean=options.cleans_colour)
     framed = frame(alpha, options)
     if framed is None and options.background is None:
-        return Picture(pixels, icc, photo.dpi, photo.exif)
-    finished = Image.fromarray(pixels)
+        return Picture(rows, icc, photo.dpi, photo.exif)
+    finished = Image.fromarray(np.asarray(rows))
     if framed is not None:
         finished = _place(finished, framed)
     if options.background is not None:
@@ -58,7 +58,7 @@ def straight_rgba(photo: Photo, matte: NDArray[np.uint8]) -> NDArray[np.uint8]:
     The colours are the photograph's own where the matte is 255, the subject's in the soft edge, and zero farther than
     two pixels from the subject.
     """
-    return _straight(photo.image.convert("RGB"), matte, clean=True)
+    return np.asarray(_straight(photo.image.convert("RGB"), matte, clean=True))
 
 
 def mask_picture(photo: Photo, alpha: NDArray[np.uint8], options: CutOptions) -> Picture:
@@ -75,18 +75,8 @@ def enlargement(alpha: NDArray[np.uint8], options: CutOptions) -> float:
     return framed.scale if framed is not None else 1.0
 
 
-def _straight(image: Image.Image, alpha: NDArray[np.uint8], *, clean: bool) -> NDArray[np.uint8]:
-    """Return the pixels of a photograph with its matte; shape (H, W, 2 or 4)."""
-    joined = image.convert("RGBA" if image.mode == "RGB" else "LA")
-    joined.putalpha(Image.fromarray(alpha))
-    pixels = np.array(joined)
-    kept = near(alpha > 0, foreground.REACH)
-    if clean:
-        foreground.clean_edges(pixels[..., :-1], alpha, image, kept)
-    # One machine word a pixel: clearing the far background is one multiplication.
-    words = pixels.view(np.uint32 if pixels.shape[2] == 4 else np.uint16)[..., 0]
-    np.multiply(words, kept, out=words)
-    return pixels
+def _straight(image: Image.Image, alpha: NDArray[np.uint8], *, clean: bool) -> StraightRows:
+    return StraightRows(cleaned(image, alpha) if clean else image, alpha)
 
 
 def _place(image: Image.Image, framed: Frame) -> Image.Image:

@@ -375,7 +375,7 @@ def cut_out(
     if not cut.subject:
         raise NoSubject(f"{name}: no subject was found", "choose a picture in which something stands out")
     finished = cutout_picture(cut.photo, cut.alpha, chosen)
-    pixels = finished.pixels
+    pixels = np.asarray(finished.pixels)
     result = Image.fromarray(pixels if pixels.shape[2] > 1 else pixels[..., 0])
     if finished.icc:
         result.info["icc_profile"] = finished.icc

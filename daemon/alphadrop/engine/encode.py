@@ -23,6 +23,7 @@ from PIL import ExifTags, Image, PngImagePlugin, TiffImagePlugin, TiffTags
 
 from alphadrop import __version__
 from alphadrop.engine.options import Format, PngEffort
+from alphadrop.engine.straight import StraightRows
 from alphadrop.errors import BadOptions
 
 __all__ = ["Picture", "encode"]
@@ -47,7 +48,7 @@ _PLAIN_TEXT = b"\x00\x00\x00\x00\x00"
 class Picture:
     """A finished picture and what is said of it."""
 
-    pixels: NDArray[np.uint8]
+    pixels: NDArray[np.uint8] | StraightRows
     """Shape (H, W, C): grey, grey and alpha, RGB, or RGBA with straight alpha."""
     icc: bytes | None = None
     dpi: tuple[float, float] | None = None
@@ -85,7 +86,8 @@ def encode(
         return list(_png(picture, threads))
     if format == "tiff":
         return _tiff(picture, threads)
-    image = Image.fromarray(picture.pixels if picture.pixels.shape[2] > 1 else picture.pixels[..., 0])
+    pixels = np.asarray(picture.pixels)
+    image = Image.fromarray(pixels if pixels.shape[2] > 1 else pixels[..., 0])
     options = _pillow_options(picture, format, quality)
     try:
         return [_saved(image, format, options)]
@@ -155,15 +157,17 @@ def _png(picture: Picture, threads: int) -> Iterator[bytes]:
     yield _chunk(b"IEND", b"")
 
 
-def _strip(pixels: NDArray[np.uint8], top: int) -> tuple[bytes, int, int]:
+def _strip(pixels: NDArray[np.uint8] | StraightRows, top: int) -> tuple[bytes, int, int]:
     """Return one strip filtered and deflated, the Adler-32 of what was deflated, and its length."""
-    rows = pixels[top : top + _STRIP_ROWS]
+    rows = pixels[max(0, top - 1) : top + _STRIP_ROWS]
     flat = rows.reshape(len(rows), -1)
-    filtered = np.empty((len(rows), flat.shape[1] + 1), np.uint8)
+    filtered = np.empty((len(rows) - (top > 0), flat.shape[1] + 1), np.uint8)
     filtered[:, 0] = _UP
-    np.subtract(flat[1:], flat[:-1], out=filtered[1:, 1:])
-    above = pixels[top - 1].reshape(-1) if top else np.zeros(flat.shape[1], np.uint8)
-    np.subtract(flat[0], above, out=filtered[0, 1:])
+    if top:
+        np.subtract(flat[1:], flat[:-1], out=filtered[:, 1:])
+    else:
+        filtered[0, 1:] = flat[0]
+        np.subtract(flat[1:], flat[:-1], out=filtered[1:, 1:])
     raw = filtered.data.cast("B")
     deflate = isal_zlib.compressobj(_LEVEL, isal_zlib.DEFLATED, -isal_zlib.MAX_WBITS)
     deflated = deflate.compress(raw) + deflate.flush(isal_zlib.Z_FULL_FLUSH)
@@ -178,7 +182,7 @@ def _join_adler(first: int, second: int, second_length: int) -> int:
 
 
 def _tiff(picture: Picture, threads: int) -> list[bytes]:
-    tops = range(0, len(picture.pixels), _STRIP_ROWS)
+    tops = range(0, picture.size[1], _STRIP_ROWS)
     with ThreadPoolExecutor(max_workers=max(1, threads)) as workers:
         strips = list(workers.map(lambda top: _differences(picture.pixels[top : top + _STRIP_ROWS]), tops))
     lengths = [len(strip) for strip in strips]

@@ -16,12 +16,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from alphadrop.engine.field import halved, planes, unit
+from alphadrop.engine.masks import near
+from alphadrop.engine.straight import REACH
 from alphadrop.engine.tiles import each_tile, reduced
 
-__all__ = ["REACH", "clean_edges"]
-
-REACH = 2
-"""Pixels that the foreground colour is carried outward, so that scaling a cut-out shows no rim."""
+__all__ = ["cleaned"]
 
 _WHOLE = 60_000
 """Points up to which a level is made of the whole photograph."""
@@ -47,42 +46,42 @@ class _Level:
     rounds: int
 
 
-def clean_edges(
-    pixels: NDArray[np.uint8], alpha: NDArray[np.uint8], image: Image.Image, within: NDArray[np.bool_]
-) -> None:
-    """Write the foreground colour into the soft edge of a cut-out, in place.
+def cleaned(image: Image.Image, alpha: NDArray[np.uint8]) -> Image.Image:
+    """Return a photograph with the subject's own colour in the soft edge, and `REACH` pixels around it.
 
-    Pixels that are wholly subject are not touched.
+    Pixels that are wholly subject are as they were, and so are all that are farther away.
 
     Args:
-        pixels: the colours of the cut-out, shape (H, W, C), uint8, C being 1 or 3.
-        alpha: shape (H, W), uint8.
-        image: the photograph, mode L or RGB.
-        within: where else nothing is touched, shape (H, W).
+        image: mode L or RGB.
+        alpha: its matte, shape (H, W), uint8.
     """
-    edge = within & (alpha < 255)
+    edge = near(alpha > 0, REACH) & (alpha < 255)
     if not edge.any():
-        return
+        return image
     halvings = _halvings(image.size)
     point = 2**halvings  # pixels on a side of what is one point of the coarse colours
     grey = Image.fromarray(alpha)
     small, small_alpha = (np.asarray(reduced(each, (point, point))) for each in (image, grey))
     coarse = _estimated(_pyramid(planes(small), unit(small_alpha), range(halvings, 99)))
+    result = image.copy()
 
     def clean(rows: slice, columns: slice) -> None:
         top, left = (_widened(span, point, length) for span, length in zip((rows, columns), alpha.shape, strict=True))
-        here = alpha[top, left]
-        crop = np.atleast_3d(np.asarray(image.crop((left.start, top.start, left.stop, top.stop))))
-        half, half_alpha = _half_planes(crop), _half_planes(here[..., np.newaxis])[0]
+        here, pixels = alpha[top, left], np.array(image.crop((left.start, top.start, left.stop, top.stop)))
+        seen = np.atleast_3d(pixels)
+        half, half_alpha = _half_planes(seen), _half_planes(here[..., np.newaxis])[0]
         start = coarse[:, _points(top, point), _points(left, point)]
         colours = _estimated(_pyramid(half, half_alpha, range(1, halvings)), start)
         y, x = np.nonzero(edge[rows, columns])
         y, x = y + rows.start - top.start, x + columns.start - left.start
         own, behind = np.split(colours[:, y >> 1, x >> 1], 2)
-        corrected = _explained(unit(crop[y, x]).T, unit(here[y, x]), own, behind)
-        pixels[y + top.start, x + left.start] = np.rint(corrected * 255).astype(np.uint8).T
+        corrected = _explained(unit(seen[y, x]).T, unit(here[y, x]), own, behind)
+        seen[y, x] = np.rint(corrected * 255).astype(np.uint8).T
+        changed = pixels[y.min() : y.max() + 1, x.min() : x.max() + 1]
+        result.paste(Image.fromarray(changed), (columns.start, rows.start))
 
     each_tile(edge, clean, side=max(_TILE, point))
+    return result
 
 
 def _halvings(size: tuple[int, int]) -> int:
