@@ -12,7 +12,7 @@ from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageChops, ImageDraw, ImageFont
 
 from alphadrop.engine.compose import straight_rgba
 from alphadrop.engine.explain import Difference, Explanation, Shown
@@ -37,6 +37,9 @@ _CHANNELS = 4
 """Rows and columns of the grid of channels."""
 _CHEQUER = 8
 _SUBSPACE, _ITERATIONS = 12, 8
+"""Directions among which the three are sought, and how often."""
+_ROUNDING = 1e-5
+"""A share of the variance that is no more than rounding: stretched to full contrast it would look like something."""
 _PLACES = 64
 """Places along a side from which principal components are found."""
 _RIM = 20
@@ -218,6 +221,8 @@ def _put_top(sheet: _Sheet, lefts: Sequence[int], explanation: Explanation, phot
     view.paste(seen, (0, (small.height - side) // 2))
     matte = _matte(explanation, photo)
     alpha = Image.fromarray(matte).resize(small.size, Image.Resampling.LANCZOS)
+    if photo.alpha is not None:
+        alpha = ImageChops.multiply(alpha, photo.alpha.resize(small.size))
     fused = explanation.fused
     sheet.put(small, (lefts[0], 0), "photograph", pixels)
     sheet.put(view, (lefts[1], 0), "network's view", "{1} x {0}".format(*explanation.view.shape))
@@ -369,9 +374,10 @@ def _components(array: NDArray[np.float32]) -> _Components:
     total = float(np.trace(scatter))
     planes, shares = [], []
     for variance, axis in zip(variances, axes.T, strict=True):
+        share = float(variance) / total if total > 0 else 0.0
         values = np.tensordot(axis if axis.sum() >= 0 else -axis, array, 1)
-        planes.append(_scaled(values, *_limits(values)))
-        shares.append(float(variance) / total if total > 0 else 0.0)
+        planes.append(_scaled(values, *_limits(values)) if share > _ROUNDING else np.zeros_like(values))
+        shares.append(share)
     return _Components(tuple(planes), tuple(shares))
 
 
