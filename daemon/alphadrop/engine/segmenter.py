@@ -76,6 +76,7 @@ class OnnxSegmenter:
             ModelDamaged: the file is not a network that can be run as the spec says.
         """
         self._session = _opened(str(path), printable(path), spec, threads, provider)
+        self._input = self._session.get_inputs()[0].name
         self._output = self._session.get_outputs()[0].name
         self._spec = spec
         self._device = provider
@@ -94,7 +95,7 @@ class OnnxSegmenter:
 
     def saliency(self, view: NDArray[np.uint8], cancellation: Cancellation | None = None) -> NDArray[np.float32]:
         """Return the saliency map of a view; see `Segmenter.saliency`."""
-        (output,) = _run(self._session, [self._output], view, self._spec, cancellation)
+        (output,) = _run(self._session, self._input, [self._output], view, self._spec, cancellation)
         return as_saliency(output, self._spec)
 
 
@@ -114,6 +115,7 @@ class OnnxProbe:
             ProviderUnavailable, ModelDamaged: as for `OnnxSegmenter`.
         """
         self._session = _opened(graph, spec.name, spec, threads, provider)
+        self._input = self._session.get_inputs()[0].name
         self._spec = spec
 
     def outputs(
@@ -130,7 +132,7 @@ class OnnxProbe:
             Cancelled: it was ended.
             ModelDamaged: the network cannot be run.
         """
-        outputs = _run(self._session, names, view, self._spec, cancellation)
+        outputs = _run(self._session, self._input, names, view, self._spec, cancellation)
         return [np.asarray(output, np.float32) for output in outputs]
 
 
@@ -186,6 +188,7 @@ def _opened(
 
 def _run(
     session: ort.InferenceSession,
+    input: str,
     names: Sequence[str],
     view: NDArray[np.uint8],
     spec: ModelSpec,
@@ -195,8 +198,7 @@ def _run(
     run = ort.RunOptions()
     try:
         with (cancellation or Cancellation()).stopping_by(lambda: setattr(run, "terminate", True)):
-            feed = {session.get_inputs()[0].name: normalise(view, spec)}
-            outputs: list[NDArray[np.floating]] = session.run(names, feed, run)
+            outputs: list[NDArray[np.floating]] = session.run(names, {input: normalise(view, spec)}, run)
     except Cancelled:
         raise
     except Exception as error:  # onnxruntime has no common base of its errors
