@@ -17,6 +17,11 @@ from PIL import Image, ImageDraw, ImageFont
 from skimage import data
 
 from alphadrop import cut_out
+from alphadrop.engine import models
+from alphadrop.engine.cutout import DEFAULT_MODEL
+from alphadrop.engine.explain import Explainer
+from alphadrop.engine.photo import from_image
+from alphadrop.engine.stage_pictures import draw
 
 HERE = Path(__file__).parent
 SQUARE = 10
@@ -29,6 +34,8 @@ SEAM = 4
 MARGIN = 28
 TITLE, FOOT = 50, 20
 COLUMNS = 3
+EXPLAINED = 900
+"""Width of the sheet of a network's stages."""
 TEAL, GOLD, BLUE = (30, 124, 132), (242, 193, 84), (66, 98, 178)
 PAPER, INK, FAINT = (255, 255, 255), (30, 36, 45), (110, 118, 130)
 
@@ -50,9 +57,10 @@ class Control:
 
 
 def main() -> None:
-    """Write before-after.png and edge-controls.png beside this file."""
+    """Write before-after.png, edge-controls.png and explain.jpg beside this file."""
     _draw_before_and_after()
     _draw_edge_controls()
+    _draw_explanation()
 
 
 def _draw_before_and_after() -> None:
@@ -93,13 +101,22 @@ def _draw_edge_controls() -> None:
     sheet.save(HERE / "edge-controls.png", optimize=True)
 
 
+def _draw_explanation() -> None:
+    spec = models.registry()[DEFAULT_MODEL]
+    photo = from_image(Image.fromarray(data.astronaut()))
+    _, sheet = next(draw(Explainer(spec, models.locate(spec)).explain(photo), photo))
+    sheet.resize((EXPLAINED, round(sheet.height * EXPLAINED / sheet.width)), Image.Resampling.LANCZOS).save(
+        HERE / "explain.jpg", quality=85, optimize=True
+    )
+
+
 def _control(control: Control) -> Image.Image:
     """Return a title over two crops, before and after, side by side."""
     cell = Image.new("RGB", (2 * CROP + SEAM, TITLE + CROP + FOOT), PAPER)
-    draw = ImageDraw.Draw(cell)
-    draw.text((0, 0), control.setting, INK, ImageFont.load_default(19))
+    pen = ImageDraw.Draw(cell)
+    pen.text((0, 0), control.setting, INK, ImageFont.load_default(19))
     small = ImageFont.load_default(13.5)
-    draw.text((0, 26), control.note, FAINT, small)
+    pen.text((0, 26), control.note, FAINT, small)
     name, value = control.setting.split(": ")
     left, top = control.place
     for column, options in enumerate((control.before, {name: yaml.safe_load(value)})):
@@ -108,7 +125,7 @@ def _control(control: Control) -> Image.Image:
         seen = over.crop((left, top, left + CROP, top + CROP)).convert("RGB")
         cell.paste(seen, (column * (CROP + SEAM), TITLE))
         middle = column * (CROP + SEAM) + CROP // 2
-        draw.text((middle, TITLE + CROP + FOOT), ("before", "after")[column], FAINT, small, anchor="mb")
+        pen.text((middle, TITLE + CROP + FOOT), ("before", "after")[column], FAINT, small, anchor="mb")
     return cell
 
 

@@ -22,6 +22,7 @@
     - DownloadFailed        no network, or the server broke off
     - ProviderUnavailable   the execution provider asked for is not to be had
     - QuantizeFailed        the calibration found nothing to work with
+    - ExplainFailed         what is inside the network cannot be shown
   + ConfigError             all problems of a configuration at once
   + BadOptions              options that contradict each other or make no sense
   + DaemonError
@@ -69,6 +70,7 @@ __all__ = [
     "DiskFull",
     "DownloadFailed",
     "EmptyPhoto",
+    "ExplainFailed",
     "FileError",
     "GimpError",
     "GimpNotStarted",
@@ -264,6 +266,12 @@ class QuantizeFailed(ModelError):
     """The model could not be quantized."""
 
     code = "quantize"
+
+
+class ExplainFailed(ModelError):
+    """What is inside the model's network cannot be shown."""
+
+    code = "explain"
 
 
 class BadOptions(AlphadropError):

@@ -11,7 +11,8 @@ from alphadrop import __version__
 from alphadrop.cli import main
 
 COMMANDS = [
-    "run", "status", "pause", "resume", "stop", "jobs", "retry", "undo", "cut", "models", "config", "gimp", "doctor",
+    "run", "status", "pause", "resume", "stop", "jobs", "retry", "undo", "cut", "explain", "models", "config", "gimp",
+    "doctor",
 ]  # fmt: skip
 ACTIONS = {
     "models": ["list", "pull", "verify", "quantize"],
@@ -66,7 +67,7 @@ def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == f"alphadrop {__version__}\n"
 
 
-@pytest.mark.parametrize("command", [[], ["cut"], ["status"], ["pause"], ["jobs"]], ids=str)
+@pytest.mark.parametrize("command", [[], ["cut"], ["explain"], ["status"], ["pause"], ["jobs"]], ids=str)
 def test_help_loads_nothing_large(command: list[str]) -> None:
     program = (
         "import sys\nfrom alphadrop.cli import main\ntry:\n  main(sys.argv[1:])\nfinally:\n"

@@ -55,7 +55,7 @@ def assert_nothing_found(ground: Ground, names: list[str]) -> None:
 def test_row_43_a_network_that_sees_nothing_gives_no_subject_and_never_stretched_noise(
     ground: Ground, monkeypatch: pytest.MonkeyPatch, saliency: NDArray[np.float64], originals: str
 ) -> None:
-    monkeypatch.setattr(FakeSegmenter, "saliency", lambda *_: saliency.astype(np.float32))
+    monkeypatch.setattr(FakeSegmenter, "saliency", lambda *_, **__: saliency.astype(np.float32))
     ground.settings = replace(ground.settings, result="both", originals=originals)  # type: ignore[arg-type]
     ground.cut("a.png", GREEN)
     assert_nothing_found(ground, ["a.png"])

@@ -25,6 +25,7 @@ COMMANDS = {
     "retry": ("jobs", "cut photographs of the hot folders again"),
     "undo": ("jobs", "bring originals back that were moved away"),
     "cut": ("cut", "cut out the photographs named here"),
+    "explain": ("explain", "show what each stage of a network makes of a photograph"),
     "models": ("models", "list, fetch, check and quantize networks"),
     "config": ("config", "make, check and show the configuration"),
     "gimp": ("gimp", "put the plug-in into GIMP, take it out, say how it is there"),

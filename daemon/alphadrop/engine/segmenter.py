@@ -21,7 +21,7 @@ from alphadrop.engine.models import ModelSpec
 from alphadrop.engine.options import Provider
 from alphadrop.errors import Cancelled, ModelDamaged, ProviderUnavailable, printable
 
-__all__ = ["OnnxSegmenter", "Segmenter", "available_providers", "normalise"]
+__all__ = ["OnnxProbe", "OnnxSegmenter", "Segmenter", "as_saliency", "available_providers", "normalise"]
 
 _NAMES: dict[Provider, str] = {
     "cpu": "CPUExecutionProvider",
@@ -78,38 +78,12 @@ class OnnxSegmenter:
             ProviderUnavailable: the provider is not in this onnxruntime, or did not take the network.
             ModelDamaged: the file is not a network that can be run as the spec says.
         """
-        if provider not in available_providers():
-            raise ProviderUnavailable(
-                f"the provider {provider} is not in this onnxruntime (it has {', '.join(available_providers())})",
-                "install the onnxruntime package that carries it, or use cpu",
-            )
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = threads or usable_cpus()
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        _register_thrifty_arena()
-        options.add_session_config_entry("session.use_env_allocators", "1")
-        options.enable_mem_pattern = False  # it would take one block for a whole run, and a third more memory
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # an idle daemon uses no CPU
-        wanted = _NAMES[provider]
-        try:
-            session = ort.InferenceSession(str(path), options, providers=[wanted])
-        except Exception as error:  # onnxruntime has no common base of its errors
-            raise ModelDamaged(
-                f"{printable(path)}: cannot be loaded as a network: {str(error).splitlines()[0]}",
-                f"fetch it again: alphadrop models pull {spec.name}",
-            ) from error
-        if session.get_providers()[0] != wanted:
-            raise ProviderUnavailable(
-                f"{spec.name} was to run on {provider}, and onnxruntime chose {session.get_providers()[0]}",
-                "use cpu, or mend the provider's installation",
-            )
-        self._session = session
-        self._input = session.get_inputs()[0].name
-        self._output = session.get_outputs()[0].name
+        self._session = _opened(str(path), printable(path), spec, threads, provider)
+        self._input = self._session.get_inputs()[0].name
+        self._output = self._session.get_outputs()[0].name
         self._spec = spec
         self._device = provider
-        self._threads = int(options.intra_op_num_threads)
+        self._threads = threads or usable_cpus()
 
     @property
     def spec(self) -> ModelSpec:
@@ -129,21 +103,118 @@ class OnnxSegmenter:
         run = ort.RunOptions()
         if sparing and self._device == "cpu":
             run.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
-        try:
-            with (cancellation or Cancellation()).stopping_by(lambda: setattr(run, "terminate", True)):
-                (output,) = self._session.run([self._output], {self._input: normalise(view, self._spec)}, run)
-        except Cancelled:
-            raise
-        except Exception as error:  # onnxruntime has no common base of its errors
-            raise ModelDamaged(
-                f"{self._spec.name}: the network failed: {str(error).splitlines()[0]}",
-                "check the registry's row of this model: its input size may be wrong",
-            ) from error
-        saliency = np.asarray(output, np.float32).reshape(output.shape[-2:])
-        if self._spec.activation == "sigmoid":
-            saliency = 1 / (1 + np.exp(-np.clip(saliency, -60, 60)))  # beyond, exp overflows in 32 bits
-        bounded: NDArray[np.float32] = np.clip(np.nan_to_num(saliency), 0, 1)
-        return bounded
+        (output,) = _run(self._session, self._input, [self._output], view, self._spec, run, cancellation)
+        return as_saliency(output, self._spec)
+
+
+class OnnxProbe:
+    """A network that also gives what is inside it, fed and run to the bit as `OnnxSegmenter` runs its own."""
+
+    def __init__(self, graph: bytes, spec: ModelSpec, *, threads: int = 0, provider: Provider = "cpu") -> None:
+        """Load a network.
+
+        Args:
+            graph: an ONNX model whose outputs are what can be asked for.
+            spec: how to feed it.
+            threads: for one run; 0 means one for each CPU this process may use.
+            provider: the execution provider.
+
+        Raises:
+            ProviderUnavailable, ModelDamaged: as for `OnnxSegmenter`.
+        """
+        self._session = _opened(graph, spec.name, spec, threads, provider)
+        self._input = self._session.get_inputs()[0].name
+        self._spec = spec
+
+    def outputs(
+        self, view: NDArray[np.uint8], names: Sequence[str], cancellation: Cancellation | None = None
+    ) -> list[NDArray[np.float32]]:
+        """Return outputs of one run, in the order of their names.
+
+        Args:
+            view: sRGB, shape (S, S, 3), uint8, S being the spec's `input_size`.
+            names: of outputs of the graph.
+            cancellation: by which another thread may end the run.
+
+        Raises:
+            Cancelled: it was ended.
+            ModelDamaged: the network cannot be run.
+        """
+        outputs = _run(self._session, self._input, names, view, self._spec, ort.RunOptions(), cancellation)
+        return [np.asarray(output, np.float32) for output in outputs]
+
+
+def as_saliency(output: NDArray[np.floating], spec: ModelSpec) -> NDArray[np.float32]:
+    """Return an output of a network as a saliency map.
+
+    Args:
+        output: of shape (1, 1, S, S).
+        spec: says what still has to be applied to it.
+
+    Returns:
+        Shape (S, S), float32, 0..1.
+    """
+    saliency: NDArray[np.floating] = np.asarray(output, np.float32).reshape(output.shape[-2:])
+    if spec.activation == "sigmoid":
+        saliency = 1 / (1 + np.exp(-np.clip(saliency, -60, 60)))  # beyond, exp overflows in 32 bits
+    bounded: NDArray[np.float32] = np.clip(np.nan_to_num(saliency), 0, 1)
+    return bounded
+
+
+def _opened(
+    network: str | bytes, called: str, spec: ModelSpec, threads: int, provider: Provider
+) -> ort.InferenceSession:
+    """Return a session of a network, given by its path or its bytes; raise as `OnnxSegmenter` does."""
+    if provider not in available_providers():
+        raise ProviderUnavailable(
+            f"the provider {provider} is not in this onnxruntime (it has {', '.join(available_providers())})",
+            "install the onnxruntime package that carries it, or use cpu",
+        )
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads or usable_cpus()
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    _register_thrifty_arena()
+    options.add_session_config_entry("session.use_env_allocators", "1")
+    options.enable_mem_pattern = False  # it would take one block for a whole run, and a third more memory
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # an idle daemon uses no CPU
+    wanted = _NAMES[provider]
+    try:
+        session = ort.InferenceSession(network, options, providers=[wanted])
+    except Exception as error:  # onnxruntime has no common base of its errors
+        raise ModelDamaged(
+            f"{called}: cannot be loaded as a network: {str(error).splitlines()[0]}",
+            f"fetch it again: alphadrop models pull {spec.name}",
+        ) from error
+    if session.get_providers()[0] != wanted:
+        raise ProviderUnavailable(
+            f"{spec.name} was to run on {provider}, and onnxruntime chose {session.get_providers()[0]}",
+            "use cpu, or mend the provider's installation",
+        )
+    return session
+
+
+def _run(
+    session: ort.InferenceSession,
+    input: str,
+    names: Sequence[str],
+    view: NDArray[np.uint8],
+    spec: ModelSpec,
+    run: ort.RunOptions,
+    cancellation: Cancellation | None,
+) -> list[NDArray[np.floating]]:
+    """Return outputs of one run; raise as `Segmenter.saliency` does."""
+    try:
+        with (cancellation or Cancellation()).stopping_by(lambda: setattr(run, "terminate", True)):
+            outputs: list[NDArray[np.floating]] = session.run(names, {input: normalise(view, spec)}, run)
+    except Cancelled:
+        raise
+    except Exception as error:  # onnxruntime has no common base of its errors
+        raise ModelDamaged(
+            f"{spec.name}: the network failed: {str(error).splitlines()[0]}",
+            "check the registry's row of this model: its input size may be wrong",
+        ) from error
+    return outputs
 
 
 @cache
