@@ -25,6 +25,7 @@ COMMANDS = {
     "retry": ("jobs", "cut photographs of the hot folders again"),
     "undo": ("jobs", "bring originals back that were moved away"),
     "cut": ("cut", "cut out the photographs named here"),
+    "web": ("web", "open the web page in your browser, say which browsers are let in"),
     "models": ("models", "list, fetch, check and quantize networks"),
     "config": ("config", "make, check and show the configuration"),
     "gimp": ("gimp", "put the plug-in into GIMP, take it out, say how it is there"),

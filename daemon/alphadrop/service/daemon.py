@@ -12,6 +12,7 @@ from alphadrop.engine.options import Edges
 from alphadrop.hotfolder.hotfolders import HotFolders
 from alphadrop.hotfolder.ledger import Ledger
 from alphadrop.pipeline.order import Finished, Order
+from alphadrop.service.browsers import Browsers
 from alphadrop.service.reports import ConfigurationInForce, Models, Status, Stopping
 
 __all__ = ["Daemon", "Matte", "Output"]
@@ -60,6 +61,14 @@ class Daemon(Protocol):
 
     def configuration(self) -> ConfigurationInForce:
         """Return the settings in force."""
+
+    @property
+    def browsers(self) -> Browsers:
+        """Those that have a key for the web page."""
+
+    @property
+    def page_address(self) -> str:
+        """Where the web page is; raises NoPage."""
 
     @property
     def max_pixels(self) -> int:

@@ -30,13 +30,14 @@ from alphadrop.engine.compose import straight_rgba
 from alphadrop.engine.cutout import Engine
 from alphadrop.engine.options import CutOptions, Edges
 from alphadrop.engine.photo import from_image, own_pillow_limits
-from alphadrop.errors import AlphadropError, LedgerError, LedgerTooNew, printable
+from alphadrop.errors import AlphadropError, LedgerError, LedgerTooNew, NoPage, printable
 from alphadrop.hotfolder.hotfolders import HotFolders
 from alphadrop.hotfolder.ledger import Ledger
 from alphadrop.pipeline.order import Finished, Order
 from alphadrop.pipeline.pipeline import Pipeline
 from alphadrop.pipeline.quiet import Surroundings
 from alphadrop.service import logs
+from alphadrop.service.browsers import Browsers
 from alphadrop.service.endpoint import Endpoint
 from alphadrop.service.following import FollowedSettings
 
@@ -111,6 +112,8 @@ class _Process:
             is_quiet=Surroundings(settings.quiet).are_quiet,
         )
         self._following = FollowedSettings(settings, self._use)
+        self.browsers = Browsers(paths.browsers_file())
+        """Those that have a key for the web page."""
         self._ledger: Ledger | None = None
         self._folders: HotFolders | None = None
         self._started = time.monotonic()
@@ -210,6 +213,19 @@ class _Process:
         if self._ledger is None:
             raise LedgerError("the ledger cannot be opened yet", "see why with: alphadrop status")
         return self._ledger
+
+    @property
+    def page_address(self) -> str:
+        """Where the web page is.
+
+        Raises:
+            NoPage: it is turned off, or there is no port for it.
+        """
+        if not self._following.settings.web.enabled:
+            raise NoPage("the web page is turned off", "turn it on in the configuration: web: {enabled: true}")
+        if self._endpoint.port is None:
+            raise NoPage("no port was free for the web page", "see the daemon's log, then restart it: alphadrop stop")
+        return f"http://127.0.0.1:{self._endpoint.port}/"
 
     @property
     def max_pixels(self) -> int:
@@ -326,6 +342,7 @@ class _Process:
         from alphadrop.service.api import make_app
         from alphadrop.service.connection import AT_A_TIME, Connection, Server
         from alphadrop.service.trust import Trust
+        from alphadrop.service.web import PAGE
 
         return Server(
             uvicorn.Config(
@@ -335,6 +352,8 @@ class _Process:
                     token=self._endpoint.token,
                     keys=lambda: [key.sha256 for key in self._following.settings.keys],
                     origins=lambda: self._following.settings.allow_origins,
+                    files=PAGE,
+                    is_browser=self.browsers.is_known,
                 ),
                 http=Connection,
                 ws="none",
