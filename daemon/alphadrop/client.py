@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 from alphadrop import paths
 from alphadrop.errors import DaemonAnswered, DaemonError, NotRunning, TooBusy, printable
@@ -150,7 +150,7 @@ class Client:
 
     def revoke_web_key(self, name: str) -> None:
         """Let a browser in no more."""
-        self._call("POST", f"/v1/web/keys/{quote(name, safe='')}/revoke")
+        self._call("POST", "/v1/web/keys/revoke", {"name": name})
 
     def cutout(self, data: bytes, wishes: Mapping[str, str]) -> Cutout:
         """Have an encoded photograph cut out.

@@ -133,7 +133,7 @@ def _read(file: Path) -> tuple[BrowserKey, ...]:
 
 
 def _hash(code: str) -> str:
-    return hashlib.sha256(code.encode()).hexdigest()
+    return hashlib.sha256(code.encode("utf-8", "replace")).hexdigest()
 
 
 def _family(agent: str) -> str:

@@ -353,7 +353,7 @@ class _Process:
                     keys=lambda: [key.sha256 for key in self._following.settings.keys],
                     origins=lambda: self._following.settings.allow_origins,
                     files=PAGE,
-                    is_browser=self.browsers.is_known,
+                    is_browser=self._is_browser,
                 ),
                 http=Connection,
                 ws="none",
@@ -366,6 +366,9 @@ class _Process:
                 timeout_graceful_shutdown=2,
             )
         )
+
+    def _is_browser(self, sha256: str) -> bool:
+        return self._following.settings.web.enabled and self.browsers.is_known(sha256)
 
     def _own_signals(self) -> None:
         signalled = False

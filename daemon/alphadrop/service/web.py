@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Annotated
 
 from fastapi import APIRouter, Request, Response
-from fastapi import Path as InPath
 from fastapi.responses import FileResponse
 from pydantic import BaseModel, Field
 
@@ -56,6 +55,12 @@ class Shown(BaseModel, extra="forbid"):
     """A code that a browser shows."""
 
     code: Annotated[str, Field(max_length=200)]
+
+
+class Named(BaseModel, extra="forbid"):
+    """A browser by the name of its key."""
+
+    name: str
 
 
 class OwnKey(BaseModel):
@@ -105,9 +110,9 @@ def web_calls(daemon: Daemon) -> APIRouter:
     def keys() -> BrowsersReport:
         return BrowsersReport(keys=[_report(key) for key in daemon.browsers.keys])
 
-    @router.post("/v1/web/keys/{name}/revoke", summary="Let a browser in no more")
-    def revoke(name: Annotated[str, InPath(max_length=200)]) -> BrowsersReport:
-        daemon.browsers.revoke(name)
+    @router.post("/v1/web/keys/revoke", summary="Let a browser in no more")
+    def revoke(named: Named) -> BrowsersReport:
+        daemon.browsers.revoke(named.name)
         return keys()
 
     return router

@@ -4,7 +4,7 @@ import { tell } from "./api.js";
 import { takeFiles } from "./dropping.js";
 import { byId, make, save } from "./elements.js";
 import { Photo, Queue, USUAL } from "./photos.js";
-import { inEachLanguage, t } from "./texts.js";
+import { inEachLanguage, inWords, t } from "./texts.js";
 import { Viewer } from "./viewer.js";
 import { zip } from "./zip.js";
 
@@ -30,6 +30,7 @@ export function startBench() {
     draw(rows.get(photo), photo);
     drawCount();
     if (photo === selected) look(photo);
+    if (photo.state === "done" && models.some(({ default: usual, seconds }) => usual && seconds === null)) loadModels();
     if (photo.isEnded && !photo.thumbnail && photo.result) paint(photo, photo.result.blob);
   }
 
@@ -161,7 +162,7 @@ export function startBench() {
   };
   for (const radio of document.querySelectorAll("[name=background]")) radio.onchange = background;
   byId("fill").onchange = background;
-  byId("colour").oninput = () => {
+  byId("colour").onclick = byId("colour").oninput = () => {
     document.querySelector("[name=background][value=any]").checked = true;
     background();
   };
@@ -210,11 +211,6 @@ function note(photo) {
   byId("note").hidden = !(text || working);
 }
 
-/** Return what was refused in the page's language, with the daemon's own words where there are none. */
-function inWords(refused) {
-  return t(`error.${refused.code}`) || [refused.message, refused.hint].filter(Boolean).join(" – ");
-}
-
 function drawControls() {
   const choose = byId("model");
   choose.replaceChildren(
@@ -250,7 +246,6 @@ function drawBackground() {
   const colour = colourBehind();
   byId("stage").classList.toggle("plain", colour !== "");
   byId("stage").style.setProperty("--behind", colour || "transparent");
-  document.querySelector(".swatch.any").style.setProperty("--colour", byId("colour").value);
   byId("fill").disabled = colour === "";
 }
 

@@ -36,8 +36,8 @@ async function change(method, path, json) {
 }
 
 async function load() {
-  const state = wanted();
-  const told = await tell("GET", `/v1/jobs?limit=${SHOWN}${state && `&state=${state}`}`);
+  const only = wanted();
+  const told = await tell("GET", `/v1/jobs?limit=${SHOWN}${only && `&state=${only}`}`);
   jobs = new Map(told.jobs.map((job) => [job.id, job]));
   draw();
 }
@@ -64,10 +64,13 @@ function drawSoon() {
 function draw() {
   if (status === null) return;
   const paused = status.paused !== null;
-  byId("daemon-state").textContent = inWords(status);
+  byId("daemon-state").textContent = how(status);
   byId("pause").hidden = byId("pause-hour").hidden = paused;
   byId("resume").hidden = !paused;
   byId("retry-failed").hidden = status.folders.every(({ failed }) => failed === 0);
+  const { file, problems } = status.configuration;
+  byId("config-problems").hidden = problems.length === 0;
+  byId("config-problems").textContent = `${t("settings.problems")} ${problems.join(" ") || file}`;
   byId("folder-list").replaceChildren(...status.folders.map(card));
   if (!status.folders.length) byId("folder-list").append(make("li", { class: "hint", textContent: t("folders.none") }));
   byId("jobs-said").textContent = jobs.size ? "" : t("jobs.none");
@@ -77,7 +80,7 @@ function draw() {
   if (focused) byId("job-list").querySelector(`[data-job="${focused}"] button`)?.focus();
 }
 
-function inWords({ paused, state, model, ledger }) {
+function how({ paused, state, model, ledger }) {
   if (paused && paused.until === null) return t("daemon.paused");
   if (paused) return t("daemon.paused_until", { time: moment(paused.until) });
   const { message } = state === "waiting for the ledger" ? ledger : model;
@@ -97,12 +100,17 @@ function card(folder) {
   return make(
     "li",
     { class: "card" },
-    make("h3", { textContent: folder.input }),
-    make("p", { class: "hint", textContent: t("folder.into", folder) }),
+    make("h3", {}, ...breakable(folder.input)),
+    make("p", { class: "hint" }, ...breakable(t("folder.into", folder))),
     make("p", { class: well ? "well" : "ill", textContent: t(`folder.${folder.health}`) || folder.health }),
     ...[folder.remedy, folder.warning].filter(Boolean).map((textContent) => make("p", { class: "hint", textContent })),
     make("ul", { class: "counts" }, ...counts),
   );
+}
+
+/** Return a path that may go over the end of a line after each of its folders. */
+function breakable(path) {
+  return path.split(/(?<=[\\/])/).flatMap((part) => [part, make("wbr")]);
 }
 
 function keyOf(job) {

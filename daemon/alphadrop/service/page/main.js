@@ -1,11 +1,11 @@
 // The page: lets itself in, shows one view at a time, and passes on what the daemon tells.
 
-import { bell, enter, hasKey, listen } from "./api.js";
+import { Refused, bell, enter, hasKey, listen } from "./api.js";
 import { loadModels, startBench } from "./bench.js";
 import { byId } from "./elements.js";
 import { hear, startFolders } from "./folders.js";
 import { loadSettings, startSettings } from "./settings.js";
-import { changeLanguage, inEachLanguage, sayMarkup, t } from "./texts.js";
+import { changeLanguage, inEachLanguage, inWords, sayMarkup, t } from "./texts.js";
 
 const VIEWS = ["photographs", "folders", "settings"];
 let isStarted = false;
@@ -35,14 +35,21 @@ async function start() {
   listen(hear);
 }
 
+function warn(text) {
+  byId("banner").textContent = text;
+  byId("banner").hidden = false;
+}
+
 addEventListener("hashchange", () => (location.hash.startsWith("#code=") ? start() : show()));
 bell.addEventListener("locked", () => {
   isStarted = false;
   location.reload();
 });
-bell.addEventListener("lost", () => {
-  byId("banner").textContent = t("lost");
-  byId("banner").hidden = false;
+bell.addEventListener("lost", () => warn(t("lost")));
+addEventListener("unhandledrejection", (event) => {
+  if (!(event.reason instanceof Refused)) return;
+  event.preventDefault();
+  if (event.reason.status !== 401) warn(inWords(event.reason));
 });
 bell.addEventListener("reached", () => {
   byId("banner").hidden = true;

@@ -22,7 +22,7 @@ export class Photo {
   progress = 0;
   refused = null;
   result = null;
-  seconds = null;
+  seconds = null; // that the daemon worked on it
   thumbnail = "";
   #number = null;
 
@@ -53,12 +53,12 @@ export class Photo {
       changed(this);
     };
     try {
-      const began = performance.now();
       const answer = await this.#answer(step, signal);
       const blob = answer.status === 204 ? null : await answer.blob();
       signal.throwIfAborted();
       this.#show(blob);
-      step(blob ? "done" : "no_subject", { refused: null, seconds: (performance.now() - began) / 1000 });
+      const stages = Object.values(JSON.parse(answer.headers.get("Alphadrop-Seconds")));
+      step(blob ? "done" : "no_subject", { refused: null, seconds: stages.reduce((sum, each) => sum + each, 0) });
     } catch (error) {
       if (signal.aborted) return;
       if (!(error instanceof Refused)) throw error;

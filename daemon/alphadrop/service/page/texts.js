@@ -271,6 +271,11 @@ export function t(key, values = {}) {
   return text.replace(/\{(\w+)\}/g, (_, name) => values[name] ?? "");
 }
 
+/** Return why something was refused in the page's language, or in the daemon's own words where there are none. */
+export function inWords({ code, message, hint }) {
+  return t(`error.${code}`) || [message, hint].filter(Boolean).join(" – ");
+}
+
 /** Return a time of day, with its date where that is not today. */
 export function moment(seconds) {
   const at = new Date(seconds * 1000);

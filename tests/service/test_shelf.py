@@ -1,0 +1,61 @@
+"""Photographs that are kept for a while: how many, how large, how long."""
+
+from __future__ import annotations
+
+import pytest
+
+from alphadrop.errors import NoSuchPhoto
+from alphadrop.service.shelf import Shelf
+
+
+class Time:
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+def is_there(shelf: Shelf, number: str) -> bool:
+    try:
+        shelf.get(number)
+    except NoSuchPhoto:
+        return False
+    return True
+
+
+def test_what_is_kept_is_had_again() -> None:
+    shelf = Shelf(places=2, size=100, seconds=60)
+    photo = bytearray(b"photo")
+    number = shelf.put(photo)
+    assert shelf.get(number) is photo
+    with pytest.raises(NoSuchPhoto):
+        shelf.get(number[::-1])
+
+
+def test_what_was_used_last_stays() -> None:
+    shelf = Shelf(places=2, size=100, seconds=60)
+    first, second = shelf.put(bytearray(1)), shelf.put(bytearray(1))
+    shelf.get(first)
+    third = shelf.put(bytearray(1))
+    assert [is_there(shelf, each) for each in (first, second, third)] == [True, False, True]
+
+
+def test_a_large_one_takes_the_room_of_others_and_is_kept_alone() -> None:
+    shelf = Shelf(places=9, size=100, seconds=60)
+    small = shelf.put(bytearray(50))
+    other = shelf.put(bytearray(50))
+    assert is_there(shelf, small)
+    large = shelf.put(bytearray(500))
+    assert [is_there(shelf, each) for each in (small, other, large)] == [False, False, True]
+
+
+def test_what_nobody_uses_is_forgotten() -> None:
+    clock = Time()
+    shelf = Shelf(places=9, size=100, seconds=60, clock=clock)
+    used, unused = shelf.put(bytearray(1)), shelf.put(bytearray(1))
+    clock.seconds = 50
+    assert is_there(shelf, used)
+    clock.seconds = 61
+    shelf.clear()
+    assert [is_there(shelf, each) for each in (used, unused)] == [True, False]
