@@ -153,6 +153,21 @@ def test_a_photograph_is_sent_once_and_cut_several_times(
         assert again.content == visitor.ask("POST", f"/v1/cutout{wishes}", key, photo).content
 
 
+def test_a_photograph_that_browsers_do_not_know_has_a_preview(visitor: Visitor, key: str) -> None:
+    stream = BytesIO()
+    picture = Image.new("RGBA", (3000, 1500), (200, 30, 30, 255))
+    picture.paste((0, 0, 0, 0), (0, 0, 1000, 1500))
+    picture.save(stream, "TIFF", compression="tiff_lzw")
+    kept = visitor.ask("POST", "/v1/photos", key, stream.getvalue()).json()["id"]
+    answer = visitor.ask("GET", f"/v1/photos/{kept}/preview", key)
+    assert answer.headers["content-type"] == "image/jpeg"
+    with Image.open(BytesIO(answer.content)) as image:
+        assert (image.size, image.mode) == ((2560, 1280), "RGB")
+        red, white = image.getpixel((2000, 600)), image.getpixel((100, 600))
+        assert max(abs(a - b) for a, b in zip(red, (200, 30, 30), strict=True)) < 5  # type: ignore[arg-type]
+        assert min(white) > 250  # type: ignore[arg-type]
+
+
 def test_what_is_not_kept_is_refused_in_words(visitor: Visitor, key: str) -> None:
     answer = visitor.ask("POST", "/v1/photos/nothing/cutout", key)
     assert (answer.status_code, answer.json()["error"]["code"]) == (404, "no_such_photo")
@@ -198,7 +213,8 @@ def test_an_output_that_is_a_link_now_is_not_followed(visitor: Visitor, key: str
 
 def test_a_page_that_is_turned_off_is_gone_and_programs_are_answered(visitor: Visitor, key: str) -> None:
     visitor.home.configure(top="web: {enabled: false}")
-    answer = wait_for(lambda: gone(visitor), "the page to be gone")
+    wait_for(lambda: visitor.ask("GET", "/").status_code == 404, "the page to be gone")
+    answer = visitor.ask("GET", "/")
     assert answer.json()["error"]["code"] == "no_page"
     assert "web: {enabled: true}" in answer.json()["error"]["hint"]
     with pytest.raises(DaemonAnswered, match="turned off"):
@@ -209,8 +225,3 @@ def test_a_page_that_is_turned_off_is_gone_and_programs_are_answered(visitor: Vi
     visitor.home.configure()
     wait_for(lambda: visitor.ask("GET", "/").status_code == 200, "the page to be back")
     assert visitor.ask("GET", "/v1/status", key).status_code == 200
-
-
-def gone(visitor: Visitor) -> httpx.Response | None:
-    answer = visitor.ask("GET", "/")
-    return answer if answer.status_code == 404 else None

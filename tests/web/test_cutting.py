@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
-from playwright.sync_api import Page, Request, expect
+from playwright.sync_api import FilePayload, Page, Request, expect
 
 from daemon_process import Home
 
@@ -43,7 +43,7 @@ def pixels(png: bytes) -> NDArray[np.uint8]:
 
 
 def test_a_dropped_photograph_comes_out_as_the_command_cuts_it(
-    page: Page, home: Home, photographs: dict[str, Path]
+    page: Page, web_home: Home, photographs: dict[str, Path]
 ) -> None:
     drop(page, photographs["astronaut"])
     in_state(page, "done", 1)
@@ -51,9 +51,9 @@ def test_a_dropped_photograph_comes_out_as_the_command_cuts_it(
     expect(page.locator("#caption")).to_contain_text("512 × 512")
     name, png = downloaded(page, "#download")
     assert name == "astronaut.png"
-    told = home.alphadrop("cut", photographs["astronaut"], "-o", home.root / "expected.png")
+    told = web_home.alphadrop("cut", photographs["astronaut"], "-o", web_home.root / "expected.png")
     assert told.returncode == 0, told.stderr
-    assert np.array_equal(pixels(png), pixels((home.root / "expected.png").read_bytes()))
+    assert np.array_equal(pixels(png), pixels((web_home.root / "expected.png").read_bytes()))
 
 
 @pytest.mark.long
@@ -122,6 +122,15 @@ def test_the_colour_behind_it_may_be_in_the_file(page: Page, photographs: dict[s
 
 
 @pytest.mark.long
+def test_a_tiff_is_seen_before_and_after(page: Page, photographs: dict[str, Path], tmp_path: Path) -> None:
+    with Image.open(photographs["coffee"]) as image:
+        image.save(tmp_path / "cup.tif")
+    page.set_input_files("#files", tmp_path / "cup.tif")
+    in_state(page, "done", 1)
+    expect(page.locator("#stage")).to_have_class("stage comparable")
+
+
+@pytest.mark.long
 def test_a_result_goes_to_the_clipboard(page: Page, photographs: dict[str, Path]) -> None:
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     page.set_input_files("#files", photographs["coffee"])
@@ -160,7 +169,7 @@ def test_what_is_wrong_with_a_file_is_said_in_words(page: Page, odd_files: Path,
     broken = next(each for each in sorted((odd_files / "corrupt").iterdir()) if each.stat().st_size > 0)
     nothing = io.BytesIO()
     Image.new("RGB", (120, 80), (120, 130, 140)).save(nothing, "PNG")
-    files = [
+    files: list[FilePayload] = [
         {"name": "notes.jpg", "mimeType": "image/jpeg", "buffer": b"not a picture at all"},
         {"name": "grey.png", "mimeType": "image/png", "buffer": nothing.getvalue()},
     ]

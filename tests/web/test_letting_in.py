@@ -52,8 +52,8 @@ def elsewhere() -> Iterator[str]:
         server.server_close()
 
 
-def test_a_code_lets_one_browser_in(browser: Browser, home: Home) -> None:
-    address = address_of(home)
+def test_a_code_lets_one_browser_in(browser: Browser, web_home: Home) -> None:
+    address = address_of(web_home)
     with opened(browser) as first, opened(browser) as second:
         first.goto(address)
         expect(first.locator("#welcome")).to_be_visible()
@@ -65,26 +65,26 @@ def test_a_code_lets_one_browser_in(browser: Browser, home: Home) -> None:
         expect(first.locator("#welcome")).to_be_visible()
 
 
-def test_without_a_code_the_page_says_how_to_get_one(browser: Browser, home: Home) -> None:
+def test_without_a_code_the_page_says_how_to_get_one(browser: Browser, web_home: Home) -> None:
     with opened(browser) as page:
-        page.goto(address_of(home).partition("#")[0])
+        page.goto(address_of(web_home).partition("#")[0])
         expect(page.locator("#locked code")).to_have_text("alphadrop web")
         expect(page.locator("nav")).to_be_hidden()
 
 
-def test_a_browser_whose_key_is_revoked_is_let_in_no_more(browser: Browser, home: Home) -> None:
-    before = set(names_of(home))
+def test_a_browser_whose_key_is_revoked_is_let_in_no_more(browser: Browser, web_home: Home) -> None:
+    before = set(names_of(web_home))
     with opened(browser) as page:
-        let_in(page, home)
-        (name,) = set(names_of(home)) - before
+        let_in(page, web_home)
+        (name,) = set(names_of(web_home)) - before
         page.click("nav a[href='#settings']")
         expect(page.locator("#settings-browser")).to_contain_text(f"alphadrop web --revoke {name}")
-        assert home.alphadrop("web", "--revoke", name).returncode == 0
+        assert web_home.alphadrop("web", "--revoke", name).returncode == 0
         page.click("nav a[href='#photographs']")
         page.click("nav a[href='#settings']")
         expect(page.locator("#locked")).to_be_visible()
         assert page.evaluate("() => localStorage.getItem('alphadrop.key')") is None
-    assert name not in names_of(home)
+    assert name not in names_of(web_home)
 
 
 _TRY = """async ([address, code]) => {
@@ -106,8 +106,8 @@ _TRY = """async ([address, code]) => {
 }"""
 
 
-def test_a_page_on_another_port_gets_nothing(page: Page, home: Home) -> None:
-    address, _, code = address_of(home).partition("#code=")
+def test_a_page_on_another_port_gets_nothing(page: Page, web_home: Home) -> None:
+    address, _, code = address_of(web_home).partition("#code=")
     with elsewhere() as other:
         stranger = page.context.new_page()
         stranger.goto(other)

@@ -30,9 +30,9 @@ def with_a_photograph(page: Page, photographs: dict[str, Path]) -> None:
     expect(page.locator("#strip li[data-state=failed]")).to_have_count(1)
 
 
-def test_a_pause_is_seen_by_another_page(page: Page, browser: Browser, home: Home) -> None:
+def test_a_pause_is_seen_by_another_page(page: Page, browser: Browser, web_home: Home) -> None:
     with opened(browser) as other:
-        let_in(other, home)
+        let_in(other, web_home)
         for each in (page, other):
             go_to(each, "folders")
             expect(each.locator("#pause")).to_be_visible()
@@ -43,17 +43,17 @@ def test_a_pause_is_seen_by_another_page(page: Page, browser: Browser, home: Hom
         expect(page.locator("#daemon-state")).to_have_text("At work with u2net-int8.")
 
 
-def test_what_is_dropped_is_seen_as_it_happens(page: Page, home: Home, photographs: dict[str, Path]) -> None:
+def test_what_is_dropped_is_seen_as_it_happens(page: Page, web_home: Home, photographs: dict[str, Path]) -> None:
     go_to(page, "folders")
-    home.drop(photographs["coffee"], "cup.jpg")
+    web_home.drop(photographs["coffee"], "cup.jpg")
     done = page.locator("#job-list li", has_text="cup.jpg")
     expect(done).to_have_attribute("data-state", "done")
     expect(done.locator("img")).to_be_visible()
     with page.expect_download() as saving:
         done.get_by_role("button", name="Save the result of cup.jpg").click()
-    assert Path(saving.value.path()).read_bytes() == (home.output / "cup.png").read_bytes()
-    (home.root / "half").write_bytes(photographs["coffee"].read_bytes()[:3000])
-    home.drop(home.root / "half", "broken.jpg")
+    assert Path(saving.value.path()).read_bytes() == (web_home.output / "cup.png").read_bytes()
+    (web_home.root / "half").write_bytes(photographs["coffee"].read_bytes()[:3000])
+    web_home.drop(web_home.root / "half", "broken.jpg")
     failed = page.locator("#job-list li", has_text="broken.jpg")
     expect(failed).to_have_attribute("data-state", "failed")
     expect(failed).to_contain_text("This file is damaged or cut off.")
@@ -63,28 +63,28 @@ def test_what_is_dropped_is_seen_as_it_happens(page: Page, home: Home, photograp
         failed.get_by_role("button", name="Retry broken.jpg").click()
     assert retrying.value.ok
     expect(failed).to_have_attribute("data-state", "failed")
-    (home.input / "broken.jpg").unlink()
+    (web_home.input / "broken.jpg").unlink()
 
 
-def test_mistakes_in_the_configuration_are_shown(page: Page, home: Home) -> None:
+def test_mistakes_in_the_configuration_are_shown(page: Page, web_home: Home) -> None:
     go_to(page, "settings")
-    expect(page.locator("#settings-file")).to_have_text(str(home.root / "alphadrop.yaml"))
-    before = (home.root / "alphadrop.yaml").read_text()
-    (home.root / "alphadrop.yaml").write_text(f"ouput: 1\n{before}")
+    expect(page.locator("#settings-file")).to_have_text(str(web_home.root / "alphadrop.yaml"))
+    before = (web_home.root / "alphadrop.yaml").read_text()
+    (web_home.root / "alphadrop.yaml").write_text(f"ouput: 1\n{before}")
     try:
         go_to(page, "folders")
         expect(page.locator("#config-problems")).to_contain_text("ouput")
         go_to(page, "settings")
         expect(page.locator("#settings-problems")).to_contain_text("unknown key `ouput`")
     finally:
-        (home.root / "alphadrop.yaml").write_text(before)
+        (web_home.root / "alphadrop.yaml").write_text(before)
     go_to(page, "folders")
     expect(page.locator("#config-problems")).to_be_hidden()
 
 
-def test_it_speaks_chinese_to_who_reads_it(browser: Browser, home: Home, photographs: dict[str, Path]) -> None:
+def test_it_speaks_chinese_to_who_reads_it(browser: Browser, web_home: Home, photographs: dict[str, Path]) -> None:
     with opened(browser, locale="zh-CN") as page:
-        let_in(page, home)
+        let_in(page, web_home)
         expect(page.locator("#welcome h2")).to_have_text("把照片拖到这里")
         assert page.evaluate("() => document.documentElement.lang") == "zh-Hans"
         with_a_photograph(page, photographs)
@@ -107,10 +107,10 @@ def test_every_text_is_there_in_both_languages() -> None:
 
 @pytest.mark.parametrize("language", ["en-GB", "zh-CN"])
 def test_nothing_is_wider_than_a_small_screen(
-    browser: Browser, home: Home, photographs: dict[str, Path], language: str
+    browser: Browser, web_home: Home, photographs: dict[str, Path], language: str
 ) -> None:
     with opened(browser, locale=language, viewport={"width": 360, "height": 740}) as page:
-        let_in(page, home)
+        let_in(page, web_home)
         with_a_photograph(page, photographs)
         for view in VIEWS:
             go_to(page, view)
@@ -118,12 +118,12 @@ def test_nothing_is_wider_than_a_small_screen(
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing_serious(browser: Browser, home: Home, photographs: dict[str, Path], scheme: str) -> None:
+def test_axe_finds_nothing_serious(browser: Browser, web_home: Home, photographs: dict[str, Path], scheme: str) -> None:
     with opened(browser, color_scheme=scheme, viewport={"width": 1280, "height": 800}) as page:
-        page.goto(home.alphadrop("web", "--address").stdout.partition("#")[0])
+        page.goto(web_home.alphadrop("web", "--address").stdout.partition("#")[0])
         expect(page.locator("#locked")).to_be_visible()
         assert grave(page) == []
-        let_in(page, home)
+        let_in(page, web_home)
         assert grave(page) == []
         with_a_photograph(page, photographs)
         for view in VIEWS:

@@ -12,7 +12,6 @@ from alphadrop.hotfolder.ledger import State as JobState
 from alphadrop.service.bodies import Bounded
 from alphadrop.service.daemon import Daemon
 from alphadrop.service.events import Events, event_calls
-from alphadrop.service.outputs import output_of, thumbnail_of
 from alphadrop.service.pictures import picture_calls
 from alphadrop.service.refusals import ErrorAnswer, answer_errors
 from alphadrop.service.reports import (
@@ -28,6 +27,7 @@ from alphadrop.service.reports import (
     Which,
     job_report,
 )
+from alphadrop.service.showing import output_of, thumbnail_of
 from alphadrop.service.web import web_calls
 
 __all__ = ["make_app"]

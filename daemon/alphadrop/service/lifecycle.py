@@ -299,6 +299,8 @@ class _Process:
         for folder in self._following.settings.folders:
             _log.info("drop photographs into %s", printable(folder.input))
             _log.info("  cut-outs appear in  %s", printable(folder.output))
+        if self._following.settings.web.enabled and self._endpoint.port is not None:
+            _log.info("open the web page with: alphadrop web")
 
     def _open_ledger(self) -> None:
         if self._ledger is not None:

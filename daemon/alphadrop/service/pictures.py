@@ -36,6 +36,7 @@ from alphadrop.service.events import Events
 from alphadrop.service.refusals import ErrorAnswer
 from alphadrop.service.room import Place, Room
 from alphadrop.service.shelf import Shelf
+from alphadrop.service.showing import preview_of
 
 __all__ = ["picture_calls"]
 
@@ -55,11 +56,10 @@ _LONGEST_SIDE = 65_535
 _PIECE = 1 << 18
 """Bytes of an answer that are handed over at once."""
 _LONGEST_NAME = 5000
-_BINARY = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
+_BINARY_SCHEMA: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
+_BINARY = {"application/octet-stream": _BINARY_SCHEMA}
 _MEDIA_TYPES: dict[Format, str] = {"png": "image/png", "webp": "image/webp", "tiff": "image/tiff", "jpeg": "image/jpeg"}
-_PICTURE_OUT: dict[str, Any] = {
-    media: {"schema": {"type": "string", "format": "binary"}} for media in _MEDIA_TYPES.values()
-}
+_PICTURE_OUT: dict[str, Any] = dict.fromkeys(_MEDIA_TYPES.values(), _BINARY_SCHEMA)
 _CUTOUT_ANSWERS: dict[int | str, dict[str, Any]] = {
     200: {"content": _PICTURE_OUT, "description": "The cut-out, or with `result=mask` its alpha matte"},
     204: {"description": "No subject was found"},
@@ -271,6 +271,20 @@ def picture_calls(daemon: Daemon, events: Events) -> APIRouter:
         order, data = _order(wishes, daemon), shelf.get(photo)
         clear_later()
         return _cut_out(await done(request, "photo", lambda cancellation: daemon.cut(data, order, cancellation)), order)
+
+    @router.get(
+        "/v1/photos/{photo}/preview",
+        summary="A picture file that is kept, as every browser can show it",
+        response_class=Response,
+        responses={200: {"content": {"image/jpeg": _BINARY_SCHEMA}, "description": "Upright, sRGB"}},
+        dependencies=[Depends(take_place)],
+    )
+    async def preview(request: Request, photo: Annotated[str, Path(max_length=100)]) -> Response:
+        """Answer with a JPEG of 2560 pixels or less to a side; what is transparent is white."""
+        data = shelf.get(photo)
+        clear_later()
+        jpeg = await done(request, "preview", lambda _: preview_of(data, max_pixels=daemon.max_pixels))
+        return Response(jpeg, media_type="image/jpeg")
 
     @router.get(
         "/api/remove",

@@ -138,7 +138,12 @@ class Trust:
         known = hashlib.sha256(shown).hexdigest()
         if self._is_browser(known) and not page:
             if path.startswith(_NOT_FOR_BROWSERS):
-                return _refused(403, "key_not_enough", "a browser's key is not good for this", "see: alphadrop --help")
+                return _refused(
+                    403,
+                    "key_not_enough",
+                    "a browser's key is not good for this",
+                    "in a terminal: alphadrop web, alphadrop stop",
+                )
             return None
         if not any([hmac.compare_digest(known, key) for key in self._keys()]):  # noqa: C419 - all take the same time
             return _refused(401, "wrong_token", "this is neither the token of this start nor a key", _SHOW)

@@ -2,7 +2,7 @@
 
 import { tell } from "./api.js";
 import { takeFiles } from "./dropping.js";
-import { byId, make, save } from "./elements.js";
+import { byId, make, save, warn } from "./elements.js";
 import { Photo, Queue, USUAL } from "./photos.js";
 import { inEachLanguage, inWords, t } from "./texts.js";
 import { Viewer } from "./viewer.js";
@@ -40,7 +40,7 @@ export function startBench() {
     byId("download").disabled = byId("copy").disabled = !photo.result;
     note(photo);
     const size = await viewer.show({ before: photo.source, after: photo.result?.url ?? null, names });
-    if (photo !== selected) return;
+    if (size === undefined) return;
     const told = { name: photo.name, ...size, seconds: photo.seconds?.toFixed(1) };
     byId("caption").textContent = size && photo.seconds ? t("caption", told) : photo.name;
   }
@@ -55,11 +55,10 @@ export function startBench() {
 
   function take(found) {
     if (!found.length) {
-      byId("banner").textContent = t("none_found");
-      byId("banner").hidden = false;
+      warn(t("none_found"));
       return;
     }
-    byId("banner").hidden = true;
+    warn("");
     location.hash = "#photographs";
     const added = found.map((each) => new Photo(each, wishes));
     for (const photo of added) {
@@ -274,6 +273,9 @@ async function downloadAll() {
   try {
     const done = photos.filter((photo) => photo.result);
     save(await zip(done.map((photo) => [photo.target, photo.result.blob])), "alphadrop.zip");
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    warn(t("download.large"));
   } finally {
     button.textContent = t("download.all");
     drawCount();

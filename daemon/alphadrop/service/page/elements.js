@@ -14,6 +14,12 @@ export function make(tag, properties = {}, ...children) {
 /** Return the element of an id. */
 export const byId = (id) => document.getElementById(id);
 
+/** Say something above every view, until something else is said there. */
+export function warn(text) {
+  byId("banner").textContent = text;
+  byId("banner").hidden = text === "";
+}
+
 /** Let the browser save a blob as a file. */
 export function save(blob, name) {
   const url = URL.createObjectURL(blob);

@@ -2,7 +2,7 @@
 
 import { Refused, bell, enter, hasKey, listen } from "./api.js";
 import { loadModels, startBench } from "./bench.js";
-import { byId } from "./elements.js";
+import { byId, warn } from "./elements.js";
 import { hear, startFolders } from "./folders.js";
 import { loadSettings, startSettings } from "./settings.js";
 import { changeLanguage, inEachLanguage, inWords, sayMarkup, t } from "./texts.js";
@@ -32,19 +32,14 @@ async function start() {
   startBench();
   startFolders();
   startSettings();
-  listen(hear);
-}
-
-function warn(text) {
-  byId("banner").textContent = text;
-  byId("banner").hidden = false;
+  listen((kind, what) => {
+    hear(kind, what);
+    if (kind === "status" && !byId("settings").hidden) loadSettings();
+  });
 }
 
 addEventListener("hashchange", () => (location.hash.startsWith("#code=") ? start() : show()));
-bell.addEventListener("locked", () => {
-  isStarted = false;
-  location.reload();
-});
+bell.addEventListener("locked", () => location.reload());
 bell.addEventListener("lost", () => warn(t("lost")));
 addEventListener("unhandledrejection", (event) => {
   if (!(event.reason instanceof Refused)) return;
@@ -52,7 +47,7 @@ addEventListener("unhandledrejection", (event) => {
   if (event.reason.status !== 401) warn(inWords(event.reason));
 });
 bell.addEventListener("reached", () => {
-  byId("banner").hidden = true;
+  warn("");
   loadModels();
 });
 

@@ -4,6 +4,7 @@ import { Refused, ask, upload } from "./api.js";
 
 const AT_ONCE = 2;
 const BUSY = 3000;
+const STRANGE = /\.(tiff?|hei[cf])$/i; // formats that browsers do not show
 
 /** How a photograph is cut where nothing else is said; `decontaminate` follows the edges while it is null. */
 export const USUAL = Object.freeze({
@@ -25,12 +26,14 @@ export class Photo {
   seconds = null; // that the daemon worked on it
   thumbnail = "";
   #number = null;
+  #isStrange;
 
   constructor({ file, path }, wishes) {
     this.file = file;
     this.path = path;
     this.wishes = wishes;
     this.source = URL.createObjectURL(file);
+    this.#isStrange = STRANGE.test(path);
   }
 
   get name() {
@@ -55,6 +58,7 @@ export class Photo {
     try {
       const answer = await this.#answer(step, signal);
       const blob = answer.status === 204 ? null : await answer.blob();
+      if (this.#isStrange) await this.#preview(signal);
       signal.throwIfAborted();
       this.#show(blob);
       const stages = Object.values(JSON.parse(answer.headers.get("Alphadrop-Seconds")));
@@ -88,6 +92,14 @@ export class Photo {
         this.#number = null; // it was kept for a while only
       }
     }
+  }
+
+  async #preview(signal) {
+    const answer = await ask("GET", `/v1/photos/${this.#number}/preview`, { signal });
+    const blob = await answer.blob();
+    URL.revokeObjectURL(this.source);
+    this.source = URL.createObjectURL(blob);
+    this.#isStrange = false;
   }
 
   async #patiently(signal, call) {

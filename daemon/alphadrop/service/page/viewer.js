@@ -1,5 +1,7 @@
 // The stage: before and after lie over each other, at the same place and size, with a split between them.
 
+import { make } from "./elements.js";
+
 const MARGIN = 24;
 const STEP = 1.25;
 const MOST = 8;
@@ -11,6 +13,7 @@ export class Viewer {
   #before;
   #after;
   #split;
+  #wanted = new Map(); // pictures that are decoded or on their way to it, by their addresses
   #size = null;
   #scale = null; // CSS pixels of one of the picture's; null fits it into the stage
   #place = { x: 0, y: 0 };
@@ -36,16 +39,22 @@ export class Viewer {
     this.#divide();
   }
 
-  /** Show pictures by their addresses; either may be null. Those that were shown stay until these are decoded. */
+  /** Show pictures by their addresses; either may be null. What was shown stays until both are decoded.
+   *
+   * Return their size, null where nothing can be seen, and undefined where others were wanted meanwhile.
+   */
   async show({ before, after, names }) {
-    const [isBefore, isAfter] = await Promise.all([set(this.#before, before), set(this.#after, after)]);
-    if (!isBefore && !isAfter) this.#size = null;
-    const image = isAfter ? this.#after : this.#before;
-    if (isBefore || isAfter) this.#size = { width: image.naturalWidth, height: image.naturalHeight };
-    this.#before.alt = names.before;
-    this.#after.alt = names.after;
-    this.#stage.classList.toggle("comparable", isBefore && isAfter);
-    this.#stage.classList.toggle("only-before", isBefore && !isAfter);
+    const addresses = [before, after];
+    const wanted = new Map(addresses.map((each) => [each, this.#wanted.get(each) ?? decoded(each)]));
+    this.#wanted = wanted;
+    const [original, result] = await Promise.all(addresses.map((each) => wanted.get(each)));
+    if (this.#wanted !== wanted) return undefined;
+    this.#before = put(this.#before, original, names.before);
+    this.#after = put(this.#after, result, names.after);
+    const image = result ?? original;
+    this.#size = image && { width: image.naturalWidth, height: image.naturalHeight };
+    this.#stage.classList.toggle("comparable", Boolean(original && result));
+    this.#stage.classList.toggle("only-before", Boolean(original && !result));
     this.#draw();
     return this.#size;
   }
@@ -166,24 +175,24 @@ export class Viewer {
   }
 }
 
-/** Show a picture in an element once it is decoded; return whether there is one. */
-async function set(image, address) {
-  if (address !== null && image.src !== address) {
-    const next = new Image();
-    next.src = address;
-    try {
-      await next.decode();
-    } catch {
-      address = null; // a format that this browser does not know
-    }
+/** Return a picture that can be shown at once; null where there is none, or none that this browser knows. */
+async function decoded(address) {
+  if (address === null) return null;
+  const image = make("img", { src: address, draggable: false });
+  try {
+    await image.decode();
+  } catch {
+    return null;
   }
-  if (address === null) image.removeAttribute("src");
-  else if (image.src !== address) {
-    image.src = address;
-    await image.decode().catch(() => {});
-  }
-  image.hidden = address === null;
-  return address !== null;
+  return image;
+}
+
+/** Put a picture in the place of another, and say what it is. */
+function put(old, image, alt) {
+  const shown = image ?? make("img", { hidden: true });
+  shown.alt = alt;
+  if (shown !== old) old.replaceWith(shown);
+  return shown;
 }
 
 function within(place, length, room) {

@@ -1,6 +1,6 @@
-"""What was written for a photograph of a hot folder, to be looked at: the whole file, or a small picture of it.
+"""Pictures to be looked at: what was written for a photograph of a hot folder, and smaller ones of any.
 
-Which file that is the ledger says, and never a client. It may be gone since, or another's: so it is opened without
+Which file was written the ledger says, and never a client. It may be gone since, or another's: so it is opened without
 following a link, and decoded as guardedly as a photograph.
 """
 
@@ -14,15 +14,18 @@ from pathlib import Path
 
 from PIL import Image
 
-from alphadrop.engine.photo import decode, to_srgb
+from alphadrop.engine.photo import Photo, decode, to_srgb
 from alphadrop.errors import JobRefused, printable, reading_failed
 from alphadrop.hotfolder.ledger import Ledger
 
-__all__ = ["Output", "output_of", "thumbnail_of"]
+__all__ = ["Output", "output_of", "preview_of", "thumbnail_of"]
 
 _READ_ONLY = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-_SIDE = 320
-"""Of a small picture, in pixels."""
+_THUMBNAIL = 320
+"""Longer side of a small picture, in pixels."""
+_PREVIEW = 2560
+"""Longer side of a large one, in pixels."""
+_QUALITY = 88
 _MEDIA_TYPES = {
     ".png": "image/png", ".webp": "image/webp", ".tiff": "image/tiff", ".jpg": "image/jpeg", ".jpeg": "image/jpeg",
 }  # fmt: skip
@@ -65,14 +68,39 @@ def thumbnail_of(ledger: Ledger, number: int, *, max_pixels: int) -> bytes:
     """
     data = output_of(ledger, number).data
     photo = decode(io.BytesIO(data), f"the output of {number}", max_pixels=max_pixels)
-    small = photo.image
-    small.thumbnail((_SIDE, _SIDE), Image.Resampling.BOX)
-    small = to_srgb(small, photo.icc)
-    if photo.alpha is not None:
-        small.putalpha(photo.alpha.resize(small.size, Image.Resampling.BOX))
+    small = _reduced(photo, _THUMBNAIL)
     stream = io.BytesIO()
     small.save(stream, "PNG", compress_level=1)
     return stream.getvalue()
+
+
+def preview_of(data: bytes | bytearray, *, max_pixels: int) -> bytes:
+    """Return a JPEG of a photograph for programs that do not know its format: upright, sRGB, on white.
+
+    Args:
+        data: the bytes of its file.
+        max_pixels: a photograph of more is not opened.
+
+    Raises:
+        PhotoError: it cannot be opened.
+    """
+    seen = _reduced(decode(io.BytesIO(data), "the picture", max_pixels=max_pixels), _PREVIEW)
+    if seen.mode == "RGBA":
+        white = Image.new("RGBA", seen.size, "white")
+        seen = Image.alpha_composite(white, seen).convert("RGB")
+    stream = io.BytesIO()
+    seen.save(stream, "JPEG", quality=_QUALITY)
+    return stream.getvalue()
+
+
+def _reduced(photo: Photo, side: int) -> Image.Image:
+    """Return a photograph in sRGB with its alpha, mode RGB or RGBA, no side longer than asked."""
+    small = photo.image
+    small.thumbnail((side, side), Image.Resampling.BOX)
+    small = to_srgb(small, photo.icc)
+    if photo.alpha is not None:
+        small.putalpha(photo.alpha.resize(small.size, Image.Resampling.BOX))
+    return small
 
 
 def _read(file: Path) -> bytes:
