@@ -146,10 +146,11 @@ def test_a_photograph_is_sent_once_and_cut_several_times(
     assert kept.status_code == 201
     assert kept.json()["size"] == len(photo)
     call = f"/v1/photos/{kept.json()['id']}/cutout"
-    for wishes in ("", "?shift_edge=-4", "?result=mask&edges=plain"):
+    for number, wishes in enumerate(("", "?shift_edge=-4", "?result=mask&edges=plain")):
         again = visitor.ask("POST", call + wishes, key)
         assert again.status_code == 200
         assert again.headers["alphadrop-outcome"] == "done"
+        assert ("network" in json.loads(again.headers["alphadrop-seconds"])) == (number == 0), "it is looked at once"
         assert again.content == visitor.ask("POST", f"/v1/cutout{wishes}", key, photo).content
 
 

@@ -8,6 +8,7 @@ from typing import Literal, Protocol
 from PIL import Image
 
 from alphadrop.engine.cancellation import Cancellation
+from alphadrop.engine.cutout import Look
 from alphadrop.engine.options import Edges
 from alphadrop.hotfolder.hotfolders import HotFolders
 from alphadrop.hotfolder.ledger import Ledger
@@ -55,6 +56,11 @@ class Daemon(Protocol):
 
     def cut(self, data: bytes | bytearray, order: Order, cancellation: Cancellation) -> Finished:
         """Cut an encoded photograph out; raises AlphadropError."""
+
+    def cut_again(
+        self, data: bytes | bytearray, order: Order, seen: Look | None, cancellation: Cancellation
+    ) -> tuple[Finished, Look]:
+        """Cut an encoded photograph out that may have been looked at already; return also what was seen in it."""
 
     def models(self) -> Models:
         """Return every network that is known by name."""

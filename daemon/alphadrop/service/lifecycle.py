@@ -27,7 +27,7 @@ from alphadrop.client import API_VERSION
 from alphadrop.config import Settings, as_mapping
 from alphadrop.engine.cancellation import Cancellation
 from alphadrop.engine.compose import straight_rgba
-from alphadrop.engine.cutout import Engine
+from alphadrop.engine.cutout import Engine, Look
 from alphadrop.engine.options import CutOptions, Edges
 from alphadrop.engine.photo import from_image, own_pillow_limits
 from alphadrop.errors import AlphadropError, LedgerError, LedgerTooNew, NoPage, printable
@@ -262,6 +262,13 @@ class _Process:
         """Cut an encoded photograph out."""
         with io.BytesIO(data) as stream:
             return self._pipeline.cut_file_now(stream, order, cancellation)
+
+    def cut_again(
+        self, data: bytes | bytearray, order: Order, seen: Look | None, cancellation: Cancellation
+    ) -> tuple[Finished, Look]:
+        """Cut an encoded photograph out that may have been looked at already."""
+        with io.BytesIO(data) as stream:
+            return self._pipeline.cut_again_now(stream, order, seen, cancellation)
 
     def models(self) -> Models:
         """Return every network that is known by name."""

@@ -52,6 +52,10 @@ _KEPT_SIZE = 200_000_000
 """Bytes that they have together at most."""
 _KEPT_FOR = 600.0
 """Seconds for which one is kept that nobody asks for."""
+_SEEN_FOR = 60.0
+"""Seconds for which it is kept what was seen in the last of them."""
+_SEEN_PIXELS = 25_000_000
+"""That it may have for this, 3 bytes each."""
 _LONGEST_SIDE = 65_535
 _PIECE = 1 << 18
 """Bytes of an answer that are handed over at once."""
@@ -159,10 +163,11 @@ def picture_calls(daemon: Daemon, events: Events) -> APIRouter:
     router = APIRouter()
     room = Room(places=_PICTURES, size=_PICTURES_SIZE)
     at_work = asyncio.Semaphore(_AT_WORK)
-    shelf = Shelf(places=_KEPT, size=_KEPT_SIZE, seconds=_KEPT_FOR)
+    shelf = Shelf(places=_KEPT, size=_KEPT_SIZE, seconds=_KEPT_FOR, seen_seconds=_SEEN_FOR)
 
     def clear_later() -> None:
-        asyncio.get_running_loop().call_later(_KEPT_FOR + 1, shelf.clear)
+        for seconds in (_SEEN_FOR, _KEPT_FOR):
+            asyncio.get_running_loop().call_later(seconds + 1, shelf.clear)
 
     async def take_place() -> AsyncIterator[Place]:
         with room.place() as taken:
@@ -269,8 +274,16 @@ def picture_calls(daemon: Daemon, events: Events) -> APIRouter:
     ) -> Response:
         """As /v1/cutout, without a body."""
         order, data = _order(wishes, daemon), shelf.get(photo)
+        what = photo, order.model, order.options.keep_gps
+        seen = shelf.seen(what)
+        finished, look = await done(
+            request, "photo", lambda cancellation: daemon.cut_again(data, order, seen, cancellation)
+        )
+        width, height = look.photo.size
+        if width * height <= _SEEN_PIXELS:
+            shelf.see(what, look)
         clear_later()
-        return _cut_out(await done(request, "photo", lambda cancellation: daemon.cut(data, order, cancellation)), order)
+        return _cut_out(finished, order)
 
     @router.get(
         "/v1/photos/{photo}/preview",
