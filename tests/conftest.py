@@ -13,8 +13,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
+from playwright.sync_api import Browser, Page
 
 from alphadrop.engine.cutout import Engine
+from browser_process import chromium, let_in, opened
 from daemon_process import Home, running
 from fake_segmenter import Ground
 from gimp_process import Gimp, gimp_root, lay_out, lay_pictures
@@ -111,6 +113,30 @@ def gimp_daemon(gimp: Gimp) -> Iterator[int]:
     os.symlink("/mnt/r", usual / "run")
     with running(home) as process:
         yield process.pid
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A Chromium for the web page."""
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def web_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+    """A home whose daemon serves the web page and does at once what is dropped."""
+    home = Home(tmp_path_factory.mktemp("h"))
+    home.configure(folder="settle: 100ms\nrescan: 1s")
+    with running(home):
+        yield home
+
+
+@pytest.fixture
+def page(browser: Browser, web_home: Home) -> Iterator[Page]:
+    """The web page, in a window of its own that has been let in."""
+    with opened(browser, viewport={"width": 1280, "height": 800}) as page:
+        let_in(page, web_home)
+        yield page
 
 
 def _data(variable: str) -> Path:

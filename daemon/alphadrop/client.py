@@ -140,6 +140,18 @@ class Client:
         """Bring back every original that was moved; return how many (`brought_back`) and why not others (`refused`)."""
         return self._call("POST", "/v1/jobs/undo", timeout=_LONG_TIMEOUT)
 
+    def web_code(self) -> dict[str, Any]:
+        """Return a code that gets one browser in: the page's `address`, the `code`, the `seconds` it is good for."""
+        return self._call("POST", "/v1/web/codes")
+
+    def web_keys(self) -> list[dict[str, Any]]:
+        """Return the browsers that are let in, each with its `name` and when it was (`made_at`)."""
+        return list(self._call("GET", "/v1/web/keys").get("keys", []))
+
+    def revoke_web_key(self, name: str) -> None:
+        """Let a browser in no more."""
+        self._call("POST", "/v1/web/keys/revoke", {"name": name})
+
     def cutout(self, data: bytes, wishes: Mapping[str, str]) -> Cutout:
         """Have an encoded photograph cut out.
 

@@ -32,6 +32,9 @@
     - SocketUnavailable     no place for the daemon's socket
     - NotYours              the daemon belongs to another user
     - TooBusy               as much is asked of the daemon as it takes at once
+    - NoPage                there is no web page to be had
+    - CodeRefused           the code for the web page is used up, too old or no code at all
+    - NoSuchKey             no browser has a key of this name
   + GimpError               something about GIMP
     - NoGimp                no GIMP 3 is found
     - GimpNotStarted        it has no folder of plug-ins yet, and has to make that itself
@@ -40,6 +43,7 @@
     - LedgerDamaged         it is not a database, or no longer a whole one
     - LedgerTooNew          a newer Alphadrop wrote it
   + NoSuchJob               the record has no file of this number
+  + NoSuchPhoto             an upload of this number is not kept, or no longer
   + JobRefused              what was asked of a file cannot be done with it
   + Cancelled               nobody waits for the result any more
 
@@ -61,6 +65,7 @@ __all__ = [
     "Cancelled",
     "CannotRead",
     "CannotWrite",
+    "CodeRefused",
     "ConfigError",
     "ConfigProblem",
     "CrashesDecoder",
@@ -84,8 +89,11 @@ __all__ = [
     "ModelError",
     "ModelMissing",
     "NoGimp",
+    "NoPage",
     "NoSubject",
     "NoSuchJob",
+    "NoSuchKey",
+    "NoSuchPhoto",
     "NotRunning",
     "NotYours",
     "PhotoError",
@@ -352,6 +360,24 @@ class TooBusy(DaemonError):
     transient = True
 
 
+class NoPage(DaemonError):
+    """There is no web page to be had: it is turned off, or there is no port for it."""
+
+    code = "no_page"
+
+
+class CodeRefused(DaemonError):
+    """The code that a browser shows for its key is used up, too old, or none."""
+
+    code = "code_refused"
+
+
+class NoSuchKey(DaemonError):
+    """No browser has a key of this name."""
+
+    code = "no_such_key"
+
+
 class GimpError(AlphadropError):
     """Something about GIMP."""
 
@@ -400,6 +426,12 @@ class NoSuchJob(AlphadropError):
     """The record has no file of this number."""
 
     code = "no_such_job"
+
+
+class NoSuchPhoto(AlphadropError):
+    """An upload of this number is not kept, or no longer."""
+
+    code = "no_such_photo"
 
 
 class JobRefused(AlphadropError):

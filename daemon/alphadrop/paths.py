@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 __all__ = [
+    "browsers_file",
     "config_file",
     "data_folder",
     "default_config",
@@ -85,6 +86,11 @@ def data_folder() -> Path:
 def ledger_file() -> Path:
     """Return the ledger's database."""
     return data_folder() / "ledger.sqlite"
+
+
+def browsers_file() -> Path:
+    """Return the record of the browsers that have a key for the web page."""
+    return data_folder() / "browsers.json"
 
 
 def model_folder() -> Path:

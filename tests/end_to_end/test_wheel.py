@@ -97,6 +97,7 @@ def test_the_wheel_holds_what_is_needed_and_nothing_else(wheel: Path) -> None:
     assert {"models/registry.yaml", "models/u2net-int8.onnx", "config/alphadrop.yaml"} <= carried
     assert "plugins/gimp/alphadrop/alphadrop.py" in carried
     assert "alphadrop/py.typed" in names
+    assert {f"alphadrop/service/page/{name}" for name in ("index.html", "style.css", "main.js")} <= set(names)
     assert any(re.search(r"dist-info/.*LICENSE", name) for name in names)
     assert {name.partition("/")[0].partition("-")[0] for name in names} == {"alphadrop"}
     assert not [name for name in names if "__pycache__" in name or name.endswith((".part", ".pyc"))]

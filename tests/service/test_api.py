@@ -167,7 +167,7 @@ def test_curl_can_ask_for_a_matte(api: Api, astronaut: NDArray[np.uint8], tmp_pa
 
 
 def test_what_is_not_there_is_refused(api: Api) -> None:
-    for path in ("/", "/v1", "/v1/nothing", "/v1/status/", "/docs", "/redoc", "/v1/docs", "/openapi.json"):
+    for path in ("/page", "/v1", "/v1/nothing", "/v1/status/", "/docs", "/redoc", "/v1/docs", "/openapi.json"):
         api.refused(404, "not_found", "GET", path)
 
 
@@ -246,6 +246,10 @@ def test_the_description_is_complete(api: Api) -> None:
         "/v1/pause": ["post"], "/v1/resume": ["post"],
         "/v1/jobs": ["get"], "/v1/jobs/retry": ["post"], "/v1/jobs/undo": ["post"], "/v1/jobs/last/undo": ["post"],
         "/v1/jobs/{number}/retry": ["post"], "/v1/jobs/{number}/undo": ["post"],
+        "/v1/jobs/{number}/output": ["get"], "/v1/jobs/{number}/thumbnail": ["get"],
+        "/v1/photos": ["post"], "/v1/photos/{photo}/cutout": ["post"], "/v1/photos/{photo}/preview": ["get"],
+        "/v1/web/codes": ["post"], "/v1/web/key": ["post"],
+        "/v1/web/keys": ["get"], "/v1/web/keys/revoke": ["post"],
     }  # fmt: skip
     matte = told["paths"]["/v1/matte"]["post"]
     assert [parameter["name"] for parameter in matte["parameters"]] == [

@@ -38,6 +38,7 @@ GUARDS = {
     "cache-control": "no-store",
     "cross-origin-resource-policy": "same-origin",
     "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
+    "referrer-policy": "no-referrer",
 }
 
 

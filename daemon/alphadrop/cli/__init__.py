@@ -26,6 +26,7 @@ COMMANDS = {
     "undo": ("jobs", "bring originals back that were moved away"),
     "cut": ("cut", "cut out the photographs named here"),
     "explain": ("explain", "show what each stage of a network makes of a photograph"),
+    "web": ("web", "open the web page in your browser, say which browsers are let in"),
     "models": ("models", "list, fetch, check and quantize networks"),
     "config": ("config", "make, check and show the configuration"),
     "gimp": ("gimp", "put the plug-in into GIMP, take it out, say how it is there"),

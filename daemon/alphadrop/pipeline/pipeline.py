@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import BinaryIO
 
 from alphadrop.engine.cancellation import Cancellation
-from alphadrop.engine.cutout import Cut, Engine, EngineRecipe
+from alphadrop.engine.cutout import Cut, Engine, EngineRecipe, Look
 from alphadrop.engine.options import CutOptions
 from alphadrop.engine.photo import Photo, count_pixels, decode
 from alphadrop.pipeline.apart import cut_apart
@@ -114,15 +114,33 @@ class Pipeline:
         Raises:
             PhotoError, ModelError, BadOptions, CannotRead, Cancelled: as `cut`.
         """
-        engine = self.engine
+        return self.cut_again_now(stream, order, None, cancellation)[0]
+
+    def cut_again_now(
+        self, stream: BinaryIO, order: Order, seen: Look | None, cancellation: Cancellation
+    ) -> tuple[Finished, Look]:
+        """Do an encoded photograph as `cut_file_now`; return also what was seen in it.
+
+        Args:
+            stream: the encoded file, seekable, at its start.
+            order: what is wanted of it.
+            seen: what this returned for the same photograph, model and `keep_gps`: it is not looked at again then.
+            cancellation: by which another thread may end it.
+
+        Raises:
+            PhotoError, ModelError, BadOptions, CannotRead, Cancelled: as `cut`.
+        """
+        engine, decoding = self.engine, 0.0
         pixels = count_pixels(stream, order.name, max_pixels=engine.max_pixels)
         with self._turns.interactive(), self._for_people.hold(pixels, cancellation):
-            started = time.perf_counter()
-            photo = decode(stream, order.name, max_pixels=engine.max_pixels, keep_gps=order.options.keep_gps)
-            decoding = time.perf_counter() - started
-            turn = self._turns.network(interactive=True, cancellation=cancellation)
-            look = engine.look(photo, model=order.model, turn=turn, cancellation=cancellation)
-            return draw(engine, engine.find_matte(look, order.options, decoding=decoding), order)
+            if seen is None:
+                started = time.perf_counter()
+                photo = decode(stream, order.name, max_pixels=engine.max_pixels, keep_gps=order.options.keep_gps)
+                decoding = time.perf_counter() - started
+                turn = self._turns.network(interactive=True, cancellation=cancellation)
+                seen = engine.look(photo, model=order.model, turn=turn, cancellation=cancellation)
+            finished = draw(engine, engine.find_matte(seen, order.options, decoding=decoding), order)
+        return finished, replace(seen, seconds={})
 
     def cut_now(
         self, photo: Photo, options: CutOptions, *, model: str | None = None, cancellation: Cancellation | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import Body, FastAPI, Path, Query
+from fastapi import Body, FastAPI, Path, Query, Response
 
 from alphadrop import __version__
 from alphadrop.errors import printable
@@ -27,10 +27,14 @@ from alphadrop.service.reports import (
     Which,
     job_report,
 )
+from alphadrop.service.showing import output_of, thumbnail_of
+from alphadrop.service.web import web_calls
 
 __all__ = ["make_app"]
 
 JobNumber = Annotated[int, Path(ge=1, lt=2**63)]
+_FILE = {"schema": {"type": "string", "format": "binary"}}
+_OUTPUTS = dict.fromkeys(("image/png", "image/webp", "image/tiff", "image/jpeg"), _FILE)
 
 
 def make_app(daemon: Daemon) -> FastAPI:
@@ -50,6 +54,7 @@ def make_app(daemon: Daemon) -> FastAPI:
     events = Events(daemon)
     app.include_router(event_calls(events))
     app.include_router(picture_calls(daemon, events))
+    app.include_router(web_calls(daemon))
 
     @app.get("/v1/status", summary="How the daemon and its folders are")
     def status() -> Status:
@@ -96,6 +101,25 @@ def make_app(daemon: Daemon) -> FastAPI:
     @app.post("/v1/jobs/{number}/undo", summary="Bring back the original of a photograph")
     def undo(number: JobNumber) -> JobReport:
         return job_report(daemon.folders.undo(number), daemon.ledger)
+
+    @app.get(
+        "/v1/jobs/{number}/output",
+        summary="What was written for a photograph",
+        response_class=Response,
+        responses={200: {"content": _OUTPUTS, "description": "The file; of several the cut-out"}},
+    )
+    def output(number: JobNumber) -> Response:
+        written = output_of(daemon.ledger, number)
+        return Response(written.data, media_type=written.media_type)
+
+    @app.get(
+        "/v1/jobs/{number}/thumbnail",
+        summary="A small picture of what was written for a photograph",
+        response_class=Response,
+        responses={200: {"content": {"image/png": _FILE}, "description": "320 pixels or less to a side"}},
+    )
+    def thumbnail(number: JobNumber) -> Response:
+        return Response(thumbnail_of(daemon.ledger, number, max_pixels=daemon.max_pixels), media_type="image/png")
 
     @app.get("/v1/models", summary="The networks that are known by name, and which of them are here")
     def models() -> Models:

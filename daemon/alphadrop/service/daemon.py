@@ -8,10 +8,12 @@ from typing import Literal, Protocol
 from PIL import Image
 
 from alphadrop.engine.cancellation import Cancellation
+from alphadrop.engine.cutout import Look
 from alphadrop.engine.options import Edges
 from alphadrop.hotfolder.hotfolders import HotFolders
 from alphadrop.hotfolder.ledger import Ledger
 from alphadrop.pipeline.order import Finished, Order
+from alphadrop.service.browsers import Browsers
 from alphadrop.service.reports import ConfigurationInForce, Models, Status, Stopping
 
 __all__ = ["Daemon", "Matte", "Output"]
@@ -55,11 +57,24 @@ class Daemon(Protocol):
     def cut(self, data: bytes | bytearray, order: Order, cancellation: Cancellation) -> Finished:
         """Cut an encoded photograph out; raises AlphadropError."""
 
+    def cut_again(
+        self, data: bytes | bytearray, order: Order, seen: Look | None, cancellation: Cancellation
+    ) -> tuple[Finished, Look]:
+        """Cut an encoded photograph out that may have been looked at already; return also what was seen in it."""
+
     def models(self) -> Models:
         """Return every network that is known by name."""
 
     def configuration(self) -> ConfigurationInForce:
         """Return the settings in force."""
+
+    @property
+    def browsers(self) -> Browsers:
+        """Those that have a key for the web page."""
+
+    @property
+    def page_address(self) -> str:
+        """Where the web page is; raises NoPage."""
 
     @property
     def max_pixels(self) -> int:

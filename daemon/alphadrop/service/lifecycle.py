@@ -27,16 +27,17 @@ from alphadrop.client import API_VERSION
 from alphadrop.config import Settings, as_mapping
 from alphadrop.engine.cancellation import Cancellation
 from alphadrop.engine.compose import straight_rgba
-from alphadrop.engine.cutout import Engine
+from alphadrop.engine.cutout import Engine, Look
 from alphadrop.engine.options import CutOptions, Edges
 from alphadrop.engine.photo import from_image, own_pillow_limits
-from alphadrop.errors import AlphadropError, LedgerError, LedgerTooNew, printable
+from alphadrop.errors import AlphadropError, LedgerError, LedgerTooNew, NoPage, printable
 from alphadrop.hotfolder.hotfolders import HotFolders
 from alphadrop.hotfolder.ledger import Ledger
 from alphadrop.pipeline.order import Finished, Order
 from alphadrop.pipeline.pipeline import Pipeline
 from alphadrop.pipeline.quiet import Surroundings
 from alphadrop.service import logs
+from alphadrop.service.browsers import Browsers
 from alphadrop.service.endpoint import Endpoint
 from alphadrop.service.following import FollowedSettings
 
@@ -111,6 +112,8 @@ class _Process:
             is_quiet=Surroundings(settings.quiet).are_quiet,
         )
         self._following = FollowedSettings(settings, self._use)
+        self.browsers = Browsers(paths.browsers_file())
+        """Those that have a key for the web page."""
         self._ledger: Ledger | None = None
         self._folders: HotFolders | None = None
         self._started = time.monotonic()
@@ -212,6 +215,19 @@ class _Process:
         return self._ledger
 
     @property
+    def page_address(self) -> str:
+        """Where the web page is.
+
+        Raises:
+            NoPage: it is turned off, or there is no port for it.
+        """
+        if not self._following.settings.web.enabled:
+            raise NoPage("the web page is turned off", "turn it on in the configuration: web: {enabled: true}")
+        if self._endpoint.port is None:
+            raise NoPage("no port was free for the web page", "see the daemon's log, then restart it: alphadrop stop")
+        return f"http://127.0.0.1:{self._endpoint.port}/"
+
+    @property
     def max_pixels(self) -> int:
         """The most that a picture may have."""
         return self._pipeline.engine.max_pixels
@@ -246,6 +262,13 @@ class _Process:
         """Cut an encoded photograph out."""
         with io.BytesIO(data) as stream:
             return self._pipeline.cut_file_now(stream, order, cancellation)
+
+    def cut_again(
+        self, data: bytes | bytearray, order: Order, seen: Look | None, cancellation: Cancellation
+    ) -> tuple[Finished, Look]:
+        """Cut an encoded photograph out that may have been looked at already."""
+        with io.BytesIO(data) as stream:
+            return self._pipeline.cut_again_now(stream, order, seen, cancellation)
 
     def models(self) -> Models:
         """Return every network that is known by name."""
@@ -283,6 +306,8 @@ class _Process:
         for folder in self._following.settings.folders:
             _log.info("drop photographs into %s", printable(folder.input))
             _log.info("  cut-outs appear in  %s", printable(folder.output))
+        if self._following.settings.web.enabled and self._endpoint.port is not None:
+            _log.info("open the web page with: alphadrop web")
 
     def _open_ledger(self) -> None:
         if self._ledger is not None:
@@ -326,6 +351,7 @@ class _Process:
         from alphadrop.service.api import make_app
         from alphadrop.service.connection import AT_A_TIME, Connection, Server
         from alphadrop.service.trust import Trust
+        from alphadrop.service.web import PAGE
 
         return Server(
             uvicorn.Config(
@@ -335,6 +361,8 @@ class _Process:
                     token=self._endpoint.token,
                     keys=lambda: [key.sha256 for key in self._following.settings.keys],
                     origins=lambda: self._following.settings.allow_origins,
+                    files=PAGE,
+                    is_browser=self._is_browser,
                 ),
                 http=Connection,
                 ws="none",
@@ -347,6 +375,9 @@ class _Process:
                 timeout_graceful_shutdown=2,
             )
         )
+
+    def _is_browser(self, sha256: str) -> bool:
+        return self._following.settings.web.enabled and self.browsers.is_known(sha256)
 
     def _own_signals(self) -> None:
         signalled = False

@@ -8,7 +8,7 @@ import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, StreamingResponse
 from PIL import Image, ImageColor
@@ -35,6 +35,8 @@ from alphadrop.service.daemon import Daemon, Output
 from alphadrop.service.events import Events
 from alphadrop.service.refusals import ErrorAnswer
 from alphadrop.service.room import Place, Room
+from alphadrop.service.shelf import Shelf
+from alphadrop.service.showing import preview_of
 
 __all__ = ["picture_calls"]
 
@@ -44,14 +46,27 @@ _PICTURES_SIZE = 256_000_000
 """Bytes that they may hold together, and the one that came first as many more as it has."""
 _AT_WORK = 4
 """Pictures worked on at once. One is in the network at a time; the threads of the others serve the other calls."""
+_KEPT = 32
+"""Photographs that are kept to be cut again, at most."""
+_KEPT_SIZE = 200_000_000
+"""Bytes that they have together at most."""
+_KEPT_FOR = 600.0
+"""Seconds for which one is kept that nobody asks for."""
+_SEEN_FOR = 60.0
+"""Seconds for which it is kept what was seen in the last of them."""
+_SEEN_PIXELS = 25_000_000
+"""That it may have for this, 3 bytes each."""
 _LONGEST_SIDE = 65_535
 _PIECE = 1 << 18
 """Bytes of an answer that are handed over at once."""
 _LONGEST_NAME = 5000
-_BINARY = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
+_BINARY_SCHEMA: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
+_BINARY = {"application/octet-stream": _BINARY_SCHEMA}
 _MEDIA_TYPES: dict[Format, str] = {"png": "image/png", "webp": "image/webp", "tiff": "image/tiff", "jpeg": "image/jpeg"}
-_PICTURE_OUT: dict[str, Any] = {
-    media: {"schema": {"type": "string", "format": "binary"}} for media in _MEDIA_TYPES.values()
+_PICTURE_OUT: dict[str, Any] = dict.fromkeys(_MEDIA_TYPES.values(), _BINARY_SCHEMA)
+_CUTOUT_ANSWERS: dict[int | str, dict[str, Any]] = {
+    200: {"content": _PICTURE_OUT, "description": "The cut-out, or with `result=mask` its alpha matte"},
+    204: {"description": "No subject was found"},
 }
 _OUR_NAMES = {"u2net": "u2net-int8"}
 """Networks that rembg has by another name; the nearest thing is used where theirs is not on this machine."""
@@ -107,6 +122,17 @@ class Wishes(BaseModel, extra="forbid"):
         return options_from(**{"keep_gps": keep_gps, **given})
 
 
+class KeptPhoto(BaseModel):
+    """A photograph that is kept for a while."""
+
+    id: str
+    """For POST /v1/photos/{id}/cutout."""
+    size: int
+    """Bytes."""
+    seconds: float
+    """For which it is kept after it was last cut; sooner it goes only where others need its room."""
+
+
 class Asked(BaseModel):
     """The parameters of rembg's; others are passed over, as they are there."""
 
@@ -137,6 +163,11 @@ def picture_calls(daemon: Daemon, events: Events) -> APIRouter:
     router = APIRouter()
     room = Room(places=_PICTURES, size=_PICTURES_SIZE)
     at_work = asyncio.Semaphore(_AT_WORK)
+    shelf = Shelf(places=_KEPT, size=_KEPT_SIZE, seconds=_KEPT_FOR, seen_seconds=_SEEN_FOR)
+
+    def clear_later() -> None:
+        for seconds in (_SEEN_FOR, _KEPT_FOR):
+            asyncio.get_running_loop().call_later(seconds + 1, shelf.clear)
 
     async def take_place() -> AsyncIterator[Place]:
         with room.place() as taken:
@@ -199,10 +230,7 @@ def picture_calls(daemon: Daemon, events: Events) -> APIRouter:
         "/v1/cutout",
         summary="The cut-out of a picture file",
         response_class=Response,
-        responses={
-            200: {"content": _PICTURE_OUT, "description": "The cut-out, or with `result=mask` its alpha matte"},
-            204: {"description": "No subject was found"},
-        },
+        responses=_CUTOUT_ANSWERS,
         openapi_extra={"requestBody": {"required": True, "content": _BINARY}},
     )
     async def cutout(
@@ -213,21 +241,63 @@ def picture_calls(daemon: Daemon, events: Events) -> APIRouter:
         The headers say more: Alphadrop-Outcome is `done` or `no_subject`, Alphadrop-Model the network that was used,
         Alphadrop-Warnings a JSON list of sentences, Alphadrop-Seconds a JSON object of the stages' times.
         """
-        order = Order(
-            name=printable(wishes.name),
-            options=wishes.options(keep_gps=daemon.keep_gps),
-            model=wishes.model or daemon.model,
-            kinds=(wishes.result,),
-        )
+        order = _order(wishes, daemon)
         data = await picture_body(request, place)
-        finished = await done(request, "cutout", lambda cancellation: daemon.cut(data, order, cancellation))
-        headers = _said_of(finished)
-        if not finished.subject:
-            return Response(status_code=204, headers=headers)
-        media_type = "image/png" if wishes.result == "mask" else _MEDIA_TYPES[order.options.format]
-        pieces = finished.outputs[wishes.result]
-        headers["Content-Length"] = str(sum(map(len, pieces)))
-        return StreamingResponse(_each_in_pieces(pieces), media_type=media_type, headers=headers)
+        return _cut_out(
+            await done(request, "cutout", lambda cancellation: daemon.cut(data, order, cancellation)), order
+        )
+
+    @router.post(
+        "/v1/photos",
+        summary="Keep a picture file for a while, to be cut out several times",
+        status_code=201,
+        openapi_extra={"requestBody": {"required": True, "content": _BINARY}},
+    )
+    async def keep(request: Request, place: Annotated[Place, Depends(take_place)]) -> KeptPhoto:
+        """Send the bytes of a picture file as the body; they are kept in memory and not looked at yet."""
+        data = await picture_body(request, place)
+        number = shelf.put(data)
+        clear_later()
+        return KeptPhoto(id=number, size=len(data), seconds=_KEPT_FOR)
+
+    @router.post(
+        "/v1/photos/{photo}/cutout",
+        summary="The cut-out of a picture file that is kept",
+        dependencies=[Depends(take_place)],
+        response_class=Response,
+        responses=_CUTOUT_ANSWERS,
+    )
+    async def cutout_again(
+        request: Request,
+        photo: Annotated[str, Path(max_length=100)],
+        wishes: Annotated[Wishes, Query()],
+    ) -> Response:
+        """As /v1/cutout, without a body."""
+        order, data = _order(wishes, daemon), shelf.get(photo)
+        what = photo, order.model, order.options.keep_gps
+        seen = shelf.seen(what)
+        finished, look = await done(
+            request, "photo", lambda cancellation: daemon.cut_again(data, order, seen, cancellation)
+        )
+        width, height = look.photo.size
+        if width * height <= _SEEN_PIXELS:
+            shelf.see(what, look)
+        clear_later()
+        return _cut_out(finished, order)
+
+    @router.get(
+        "/v1/photos/{photo}/preview",
+        summary="A picture file that is kept, as every browser can show it",
+        response_class=Response,
+        responses={200: {"content": {"image/jpeg": _BINARY_SCHEMA}, "description": "Upright, sRGB"}},
+        dependencies=[Depends(take_place)],
+    )
+    async def preview(request: Request, photo: Annotated[str, Path(max_length=100)]) -> Response:
+        """Answer with a JPEG of 2560 pixels or less to a side; what is transparent is white."""
+        data = shelf.get(photo)
+        clear_later()
+        jpeg = await done(request, "preview", lambda _: preview_of(data, max_pixels=daemon.max_pixels))
+        return Response(jpeg, media_type="image/jpeg")
 
     @router.get(
         "/api/remove",
@@ -289,6 +359,26 @@ def picture_calls(daemon: Daemon, events: Events) -> APIRouter:
         return Response(png, media_type="image/png", headers=headers)
 
     return router
+
+
+def _order(wishes: Wishes, daemon: Daemon) -> Order:
+    return Order(
+        name=printable(wishes.name),
+        options=wishes.options(keep_gps=daemon.keep_gps),
+        model=wishes.model or daemon.model,
+        kinds=(wishes.result,),
+    )
+
+
+def _cut_out(finished: Finished, order: Order) -> Response:
+    headers = _said_of(finished)
+    if not finished.subject:
+        return Response(status_code=204, headers=headers)
+    (kind,) = order.kinds
+    media_type = "image/png" if kind == "mask" else _MEDIA_TYPES[order.options.format]
+    pieces = finished.outputs[kind]
+    headers["Content-Length"] = str(sum(map(len, pieces)))
+    return StreamingResponse(_each_in_pieces(pieces), media_type=media_type, headers=headers)
 
 
 def _agreed(query: Asked, parts: Mapping[str, str]) -> Asked:

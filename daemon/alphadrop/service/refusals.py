@@ -13,11 +13,15 @@ from alphadrop.errors import (
     AlphadropError,
     BadOptions,
     Cancelled,
+    CodeRefused,
     FileError,
     JobRefused,
     LedgerError,
     ModelError,
+    NoPage,
     NoSuchJob,
+    NoSuchKey,
+    NoSuchPhoto,
     NotYours,
     PhotoError,
     PhotoTooLarge,
@@ -92,9 +96,9 @@ def answer_to(error: AlphadropError) -> JSONResponse:
 def _status_of(error: AlphadropError) -> int:
     if isinstance(error, PhotoTooLarge):
         return 413
-    if isinstance(error, (UnknownModel, NoSuchJob)):
+    if isinstance(error, (UnknownModel, NoSuchJob, NoSuchKey, NoSuchPhoto, NoPage)):
         return 404
-    if isinstance(error, NotYours):
+    if isinstance(error, (NotYours, CodeRefused)):
         return 403
     if isinstance(error, JobRefused):
         return 409

@@ -1,4 +1,4 @@
-"""Who is let in: the user's own socket lets in only the user, the port only who shows the token.
+"""Who is let in: the user's own socket lets in only the user, the port only who shows the token or a key.
 
 A page in a browser can reach the port as well as any program: so the host it asks for must be ours, which a name that
 was bent to this machine is not, and the origin it comes from, too.
@@ -32,6 +32,7 @@ _GUARDS = {
     "Cache-Control": "no-store",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
 }
 _HEARD_OUT = 16_000_000
 """Bytes that are read of a request that is refused, and thrown away."""
@@ -40,6 +41,10 @@ _HEARD_FOR = 2.0
 _OWN_SITE = ("", "same-origin", "none")
 _FOR_KEYS = ("/api/remove", "/v1/cutout", "/v1/matte", "/v1/models")
 """What a key of the configuration is good for."""
+_FOR_A_CODE = "/v1/web/key"
+"""Who has no key yet shows a code here."""
+_NOT_FOR_BROWSERS = ("/v1/web/", "/v1/stop")
+"""What a browser's key is not good for: to let in other browsers, and to end the daemon that it needs."""
 _FOR_PAGES = {
     "Access-Control-Allow-Methods": "GET, POST",
     "Access-Control-Allow-Headers": "Authorization, Content-Type, X-Api-Key",
@@ -60,6 +65,8 @@ class Trust:
         token: str,
         keys: Callable[[], Collection[str]] = tuple,
         origins: Callable[[], Collection[str]] = tuple,
+        files: Collection[str] = (),
+        is_browser: Callable[[str], bool] = lambda _: False,
     ) -> None:
         """Stand before an application.
 
@@ -69,6 +76,8 @@ class Trust:
             token: that must be shown by it.
             keys: returns the SHA-256 of the keys that are good for pictures, as hexadecimal digits.
             origins: returns those of the pages of other sites that may use such a key.
+            files: paths of the web page's own files, which hold no secret and are for everybody on this machine.
+            is_browser: returns whether this is the SHA-256 of a key that a browser has for that page.
         """
         self._app = app
         self._hosts = {f"127.0.0.1:{port}", f"localhost:{port}"}
@@ -76,6 +85,8 @@ class Trust:
         self._token = token.encode("ascii")
         self._keys = keys
         self._origins = origins
+        self._files = files
+        self._is_browser = is_browser
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request in, or refuse it; nothing is kept of its body then."""
@@ -89,22 +100,28 @@ class Trust:
             return
         headers = Headers(scope=scope)
         page = self._page(headers)
-        answer = self._refused_whence(headers, page)
-        if answer is None and page and scope["method"] == "OPTIONS":
-            answer = Response(status_code=204, headers=_FOR_PAGES)
-        answer = answer or self._refused_who(headers, scope["path"])
+        answer = self._refused_where(headers)
+        if scope["path"] not in self._files:
+            answer = answer or self._refused_whence(headers, page)
+            if answer is None and page and scope["method"] == "OPTIONS":
+                answer = Response(status_code=204, headers=_FOR_PAGES)
+            if scope["path"] != _FOR_A_CODE or page:
+                answer = answer or self._refused_who(headers, scope["path"], page)
         if answer is not None and "expect" not in headers:
             await _hear_out(receive)
-        await (answer or self._app)(scope, receive, _guarded(send, page))
+        await (answer or self._app)(scope, receive, _guarded(self._while_known(send, headers), page))
 
     def _page(self, headers: Headers) -> str:
         """Return the origin of a page of another site that may come in; nothing of any other request."""
         origin = _only(headers.getlist("origin"))
         return origin if origin in self._origins() else ""
 
+    def _refused_where(self, headers: Headers) -> Response | None:
+        if _only(headers.getlist("host")) in self._hosts:
+            return None
+        return _refused(403, "wrong_host", "this is not the name of this machine", "ask for http://127.0.0.1")
+
     def _refused_whence(self, headers: Headers, page: str) -> Response | None:
-        if _only(headers.getlist("host")) not in self._hosts:
-            return _refused(403, "wrong_host", "this is not the name of this machine", "ask for http://127.0.0.1")
         origins = headers.getlist("origin")
         if page or (origins and _only(origins) in self._own):
             return None
@@ -112,18 +129,46 @@ class Trust:
             return _refused(403, "wrong_origin", "a page of another site may not use Alphadrop", _ORIGIN_HINT)
         return None
 
-    def _refused_who(self, headers: Headers, path: str) -> Response | None:
+    def _refused_who(self, headers: Headers, path: str, page: str) -> Response | None:
         shown = _shown(headers)
         if not shown:
             return _refused(401, "no_token", "by this port a token or a key is needed", _SHOW)
         if hmac.compare_digest(shown, self._token):
             return None
         known = hashlib.sha256(shown).hexdigest()
+        if self._is_browser(known) and not page:
+            if path.startswith(_NOT_FOR_BROWSERS):
+                return _refused(
+                    403,
+                    "key_not_enough",
+                    "a browser's key is not good for this",
+                    "in a terminal: alphadrop web, alphadrop stop",
+                )
+            return None
         if not any([hmac.compare_digest(known, key) for key in self._keys()]):  # noqa: C419 - all take the same time
             return _refused(401, "wrong_token", "this is neither the token of this start nor a key", _SHOW)
         if path not in _FOR_KEYS:
             return _refused(403, "key_not_enough", f"a key is good for {', '.join(_FOR_KEYS)} alone")
         return None
+
+    def _while_known(self, send: Send, headers: Headers) -> Send:
+        """Have events end for a browser whose key is revoked while it listens to them."""
+        known = hashlib.sha256(_shown(headers)).hexdigest()
+        if not self._is_browser(known):
+            return send
+        listens = ended = False
+
+        async def while_known(message: Message) -> None:
+            nonlocal listens, ended
+            if message["type"] == "http.response.start":
+                listens = "content-length" not in Headers(raw=message["headers"])
+            elif listens and not ended and not self._is_browser(known):
+                ended = True
+                await send({"type": "http.response.body"})
+            if not ended:
+                await send(message)
+
+        return while_known
 
 
 async def _hear_out(receive: Receive) -> None:

@@ -1,0 +1,155 @@
+"""What the page shows of hot folders and settings, in two languages, on small screens and to screen readers."""
+
+from __future__ import annotations
+
+import importlib.resources
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from browser_process import let_in, opened
+from daemon_process import Home
+
+pytestmark = pytest.mark.long
+
+VIEWS = ("photographs", "folders", "settings")
+PAGE = Path(__file__).parents[2] / "daemon" / "alphadrop" / "service" / "page"
+
+
+def go_to(page: Page, view: str) -> None:
+    page.click(f"nav a[href='#{view}']")
+    expect(page.locator(f"#{view}")).to_be_visible()
+
+
+def with_a_photograph(page: Page, photographs: dict[str, Path]) -> None:
+    page.set_input_files("#files", [photographs["coffee"], Path(__file__)])
+    expect(page.locator("#strip li[data-state=done]")).to_have_count(1)
+    expect(page.locator("#strip li[data-state=failed]")).to_have_count(1)
+
+
+def test_a_pause_is_seen_by_another_page(page: Page, browser: Browser, web_home: Home) -> None:
+    with opened(browser) as other:
+        let_in(other, web_home)
+        for each in (page, other):
+            go_to(each, "folders")
+            expect(each.locator("#pause")).to_be_visible()
+        page.click("#pause-hour")
+        expect(other.locator("#daemon-state")).to_contain_text("Paused until")
+        other.click("#resume")
+        expect(page.locator("#pause")).to_be_visible()
+        expect(page.locator("#daemon-state")).to_have_text("At work with u2net-int8.")
+
+
+def test_what_is_dropped_is_seen_as_it_happens(page: Page, web_home: Home, photographs: dict[str, Path]) -> None:
+    go_to(page, "folders")
+    web_home.drop(photographs["coffee"], "cup.jpg")
+    done = page.locator("#job-list li", has_text="cup.jpg")
+    expect(done).to_have_attribute("data-state", "done")
+    expect(done.locator("img")).to_be_visible()
+    with page.expect_download() as saving:
+        done.get_by_role("button", name="Save the result of cup.jpg").click()
+    assert Path(saving.value.path()).read_bytes() == (web_home.output / "cup.png").read_bytes()
+    (web_home.root / "half").write_bytes(photographs["coffee"].read_bytes()[:3000])
+    web_home.drop(web_home.root / "half", "broken.jpg")
+    failed = page.locator("#job-list li", has_text="broken.jpg")
+    expect(failed).to_have_attribute("data-state", "failed")
+    expect(failed).to_contain_text("This file is damaged or cut off.")
+    page.locator("#filter label", has_text="Failed").click()
+    expect(page.locator("#job-list li")).to_have_count(1)
+    with page.expect_response(lambda answer: answer.url.endswith("/retry")) as retrying:
+        failed.get_by_role("button", name="Retry broken.jpg").click()
+    assert retrying.value.ok
+    expect(failed).to_have_attribute("data-state", "failed")
+    (web_home.input / "broken.jpg").unlink()
+
+
+def test_mistakes_in_the_configuration_are_shown(page: Page, web_home: Home) -> None:
+    go_to(page, "settings")
+    expect(page.locator("#settings-file")).to_have_text(str(web_home.root / "alphadrop.yaml"))
+    before = (web_home.root / "alphadrop.yaml").read_text()
+    (web_home.root / "alphadrop.yaml").write_text(f"ouput: 1\n{before}")
+    try:
+        go_to(page, "folders")
+        expect(page.locator("#config-problems")).to_contain_text("ouput")
+        go_to(page, "settings")
+        expect(page.locator("#settings-problems")).to_contain_text("unknown key `ouput`")
+    finally:
+        (web_home.root / "alphadrop.yaml").write_text(before)
+    go_to(page, "folders")
+    expect(page.locator("#config-problems")).to_be_hidden()
+
+
+def test_it_speaks_chinese_to_who_reads_it(browser: Browser, web_home: Home, photographs: dict[str, Path]) -> None:
+    with opened(browser, locale="zh-CN") as page:
+        let_in(page, web_home)
+        expect(page.locator("#welcome h2")).to_have_text("把照片拖到这里")
+        assert page.evaluate("() => document.documentElement.lang") == "zh-Hans"
+        with_a_photograph(page, photographs)
+        expect(page.locator("#strip li[data-state=failed] .state")).to_have_text("这不是可以打开的图片。")
+        page.click("#language")
+        expect(page.locator("#controls h2")).to_have_text("How it is cut")
+        page.reload()
+        expect(page.locator("#welcome h2")).to_have_text("Drop photographs here")
+
+
+def test_every_text_is_there_in_both_languages() -> None:
+    texts = (PAGE / "texts.js").read_text(encoding="utf-8")
+    english, chinese = texts.split("const CHINESE")
+    keys = [re.findall(r'^  (?:"([^"]+)"|(\w+)):', part, re.MULTILINE) for part in (english, chinese)]
+    assert keys[0] == keys[1]
+    markup = (PAGE / "index.html").read_text(encoding="utf-8")
+    wanted = set(re.findall(r'data-t(?:-label)?="([^"]+)"', markup))
+    assert wanted <= {quoted or plain for quoted, plain in keys[0]}
+
+
+@pytest.mark.parametrize("language", ["en-GB", "zh-CN"])
+def test_nothing_is_wider_than_a_small_screen(
+    browser: Browser, web_home: Home, photographs: dict[str, Path], language: str
+) -> None:
+    with opened(browser, locale=language, viewport={"width": 360, "height": 740}) as page:
+        let_in(page, web_home)
+        with_a_photograph(page, photographs)
+        for view in VIEWS:
+            go_to(page, view)
+            assert page.evaluate("() => document.documentElement.scrollWidth") <= 360, view
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_serious(browser: Browser, web_home: Home, photographs: dict[str, Path], scheme: str) -> None:
+    with opened(browser, color_scheme=scheme, viewport={"width": 1280, "height": 800}) as page:
+        page.goto(web_home.alphadrop("web", "--address").stdout.partition("#")[0])
+        expect(page.locator("#locked")).to_be_visible()
+        assert grave(page) == []
+        let_in(page, web_home)
+        assert grave(page) == []
+        with_a_photograph(page, photographs)
+        for view in VIEWS:
+            go_to(page, view)
+            assert grave(page) == [], view
+
+
+def grave(page: Page) -> list[str]:
+    """Return what axe-core finds that keeps somebody from using the page."""
+    axe = importlib.resources.files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding="utf-8")
+    found: dict[str, Any] = page.evaluate(f"async () => {{ {axe}; return await axe.run(); }}")
+    return [
+        f"{each['id']}: {node['html']}"
+        for each in found["violations"]
+        if each["impact"] in ("serious", "critical")
+        for node in each["nodes"]
+    ]
+
+
+def test_it_is_used_by_keyboard_alone(page: Page, photographs: dict[str, Path]) -> None:
+    with_a_photograph(page, photographs)
+    page.keyboard.press("Tab")
+    page.evaluate("() => document.body.focus()")
+    reached = set()
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        reached.add(page.evaluate("() => document.activeElement.id || document.activeElement.className"))
+    assert {"language", "photo", "icon remove", "stage", "split", "download", "zoom-actual", "model"} <= reached
+    assert {"shift_edge", "feather", "hardness", "decontaminate", "for-all", "reset"} <= reached
