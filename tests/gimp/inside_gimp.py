@@ -370,6 +370,7 @@ def undo(cases):
         display = Gimp.Display.new(image)
         states = [state(image)]
         answer = call(image, drawables, **case["arguments"])
+        Gimp.displays_flush()  # as whoever calls without a dialog does: only then can the window undo
         states.append(state(image))
         for key in ("ctrl+z", "ctrl+y"):
             before = outline(image)
