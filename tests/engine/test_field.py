@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from alphadrop.engine.field import Field, box_mean, halved, planes, unit
+from alphadrop.engine.field import Field, box_mean, half_planes, halved, planes, unit
 
 
 def random(*shape: int, seed: int = 0) -> NDArray[np.float32]:
@@ -94,3 +94,9 @@ def test_halved_values_are_the_means_of_four_with_odd_borders_repeated(shape: tu
     whole = np.pad(values, width, mode="edge")
     wanted = (whole[..., 0::2, 0::2] + whole[..., 1::2, 0::2] + whole[..., 0::2, 1::2] + whole[..., 1::2, 1::2]) / 4
     np.testing.assert_allclose(halved(values), wanted, atol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(8, 6, 3), (7, 9, 1), (1, 1, 3)])
+def test_half_planes_are_the_planes_halved(shape: tuple[int, int, int]) -> None:
+    picture = np.random.default_rng(3).integers(0, 256, shape, dtype=np.uint8)
+    np.testing.assert_allclose(half_planes(picture), halved(planes(picture)), atol=1e-6)

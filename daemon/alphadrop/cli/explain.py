@@ -37,7 +37,7 @@ def define_explain(command: argparse.ArgumentParser) -> None:
         "  alphadrop explain cat.jpg -o cat-explained/\n"
         "  alphadrop explain cat.jpg -o cat-explained/ --compare u2net    # what 8 bits cost on this photograph\n"
         "  alphadrop explain cat.jpg -o cat-explained/ --model u2netp --arrays\n\n"
-        "written into DIR, in place of what an earlier call left there:\n"
+        "written into DIR, in place of files of the same names:\n"
         "  explain.png                the way from the photograph to the alpha matte, on one sheet\n"
         "  stage-en1.png and so on    each stage: its mean, its strongest channels, its principal components\n"
         "  side-1.png and so on       the map that each stage gives by itself\n"

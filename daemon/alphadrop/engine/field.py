@@ -1,18 +1,19 @@
 """Smooth quantities computed on a coarse grid and read at full camera size, a tile at a time.
 
-Filter coefficients and estimated colours change slowly: computing them on some hundred thousand points and
-interpolating costs a tenth of computing them on twelve million, and no array of the photograph's size is made.
+Filter coefficients change slowly: computing them on some ten thousand points and interpolating costs a small part of
+computing them on twelve million, and no array of the photograph's size is made.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Field", "box_mean", "halved", "planes", "unit"]
+__all__ = ["Field", "box_mean", "half_planes", "halved", "planes", "unit"]
 
 _WITHOUT_THREADS = 200_000
 """Multiplications of a product of matrices that OpenBLAS makes in the thread that asks; up to 262,144, as measured."""
@@ -81,17 +82,31 @@ def _mean_of_lines(values: NDArray[np.float32], radius: int) -> NDArray[np.float
 
 def halved(values: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return values of shape (..., h, w) at half their size, each the mean of four; odd borders are repeated."""
-    for axis in (-1, -2):
-        if values.shape[axis] % 2:
-            values = np.concatenate([values, np.take(values, [-1], axis=axis)], axis=axis)
+    values = _even(_even(values, -1), -2)
     sums = values[..., 0::2, :] + values[..., 1::2, :]
     half: NDArray[np.float32] = (sums[..., 0::2] + sums[..., 1::2]) * np.float32(0.25)
+    return half
+
+
+def half_planes(picture: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return the planes of a picture of shape (h, w, C), uint8, at half its size, in float32, 0..1."""
+    picture = _even(_even(picture, 0), 1)
+    sums = np.add(picture[0::2], picture[1::2], dtype=np.uint16)
+    sums = np.ascontiguousarray(np.moveaxis(sums[:, 0::2] + sums[:, 1::2], -1, 0))
+    half: NDArray[np.float32] = np.multiply(sums, np.float32(1 / (4 * 255)), dtype=np.float32)
     return half
 
 
 def planes(picture: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Return a picture of shape (h, w) or (h, w, C), uint8, as float32, 0..1, shape (C, h, w)."""
     return unit(np.ascontiguousarray(np.moveaxis(np.atleast_3d(picture), -1, 0)))
+
+
+def _even(values: NDArray[Any], axis: int) -> NDArray[Any]:
+    """Return values with the last repeated where their number along an axis is odd."""
+    if values.shape[axis] % 2 == 0:
+        return values
+    return np.concatenate([values, np.take(values, [-1], axis=axis)], axis=axis)
 
 
 def _is_large(rows: slice, columns: slice, grid: tuple[int, ...], size: tuple[int, int]) -> bool:

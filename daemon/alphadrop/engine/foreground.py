@@ -8,14 +8,15 @@ time. At full size F and B are moved no more than it takes to mix to I.
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from alphadrop.engine.field import halved, planes, unit
+from alphadrop.engine.field import half_planes, halved, planes, unit
 from alphadrop.engine.masks import near
 from alphadrop.engine.straight import REACH
 from alphadrop.engine.tiles import each_tile, reduced
@@ -62,14 +63,14 @@ def cleaned(image: Image.Image, alpha: NDArray[np.uint8]) -> Image.Image:
     point = 2**halvings  # pixels on a side of what is one point of the coarse colours
     grey = Image.fromarray(alpha)
     small, small_alpha = (np.asarray(reduced(each, (point, point))) for each in (image, grey))
-    coarse = _estimated(_pyramid(planes(small), unit(small_alpha), range(halvings, 99)))
+    coarse = _estimated(_pyramid(planes(small), unit(small_alpha), itertools.count(halvings)))
     result = image.copy()
 
     def clean(rows: slice, columns: slice) -> None:
         top, left = (_widened(span, point, length) for span, length in zip((rows, columns), alpha.shape, strict=True))
         here, pixels = alpha[top, left], np.array(image.crop((left.start, top.start, left.stop, top.stop)))
         seen = np.atleast_3d(pixels)
-        half, half_alpha = _half_planes(seen), _half_planes(here[..., np.newaxis])[0]
+        half, half_alpha = half_planes(seen), half_planes(here[..., np.newaxis])[0]
         start = coarse[:, _points(top, point), _points(left, point)]
         colours = _estimated(_pyramid(half, half_alpha, range(1, halvings)), start)
         y, x = np.nonzero(edge[rows, columns])
@@ -102,31 +103,16 @@ def _points(pixels: slice, point: int) -> slice:
     return slice(pixels.start // point, -(-pixels.stop // point))
 
 
-def _half_planes(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Return a picture of shape (h, w, C), uint8, at half its size, as float32, 0..1, shape (C, h / 2, w / 2)."""
-    pixels = _even(_even(pixels, 0), 1)
-    sums = np.add(pixels[0::2], pixels[1::2], dtype=np.uint16)
-    sums = np.ascontiguousarray(np.moveaxis(sums[:, 0::2] + sums[:, 1::2], -1, 0))
-    half: NDArray[np.float32] = np.multiply(sums, np.float32(1 / (4 * 255)), dtype=np.float32)
-    return half
-
-
-def _pyramid(seen: NDArray[np.float32], alphas: NDArray[np.float32], numbers: range) -> list[_Level]:
+def _pyramid(seen: NDArray[np.float32], alphas: NDArray[np.float32], numbers: Iterable[int]) -> list[_Level]:
     """Return a photograph and its matte at ever smaller sizes, down to a point or as many as there are numbers."""
-    levels = []
+    levels: list[_Level] = []
     for number in numbers:
+        if levels:
+            if alphas.size == 1:
+                break
+            seen, alphas = halved(seen), halved(alphas)
         levels.append(_Level(seen, alphas, _ROUNDS.get(number, _COARSE_ROUNDS)))
-        if alphas.size == 1:
-            break
-        seen, alphas = halved(seen), halved(alphas)
     return levels
-
-
-def _even(values: NDArray[Any], axis: int) -> NDArray[Any]:
-    """Return values with the last repeated where their number along an axis is odd."""
-    if values.shape[axis] % 2 == 0:
-        return values
-    return np.concatenate([values, np.take(values, [-1], axis=axis)], axis=axis)
 
 
 def _estimated(levels: list[_Level], start: NDArray[np.float32] | None = None) -> NDArray[np.float32]:

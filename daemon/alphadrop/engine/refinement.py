@@ -46,7 +46,6 @@ _CLEAR = (0.92, 0.96)
 """Sureness of the subject above which a function is believed in such a wide edge whatever its error."""
 _VAGUE = (0.84, 0.9)
 """Sureness of the subject below which nothing is refined: what the network does not know cannot be learnt from."""
-
 _LEAST_LEARNT = 0.001
 """Below it the map's own values are left alone."""
 
