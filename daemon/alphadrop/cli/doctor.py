@@ -8,9 +8,7 @@ import json
 import os
 import platform
 import shutil
-import statistics
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -27,7 +25,6 @@ if TYPE_CHECKING:
 
 __all__ = ["define_doctor"]
 
-_RUNS = 5
 _LITTLE_SPACE = 1_000_000_000
 _FEW_WATCHES = 8192
 
@@ -82,7 +79,7 @@ def _look() -> Iterator[_Finding]:
         )
         for warning in settings.warnings:
             yield _Finding("configuration", "note", warning)
-        yield _model(settings)
+        yield from _models(settings)
         yield from _folders(settings)
     yield from _events()
     yield _daemon()
@@ -91,25 +88,38 @@ def _look() -> Iterator[_Finding]:
     yield _unit()
 
 
-def _model(settings: Settings) -> _Finding:
-    import numpy as np
-
+def _models(settings: Settings) -> Iterator[_Finding]:
+    """Measure the model in force, and those that cut equally well; what is the fastest is remembered."""
+    from alphadrop import paths
     from alphadrop.engine.cutout import Engine
+    from alphadrop.engine.fastest import Machine, rivals, seconds_a_run, write_speeds
+    from alphadrop.engine.models import AUTO
 
     engine = Engine(settings.model, own_models=settings.models, threads=settings.threads, provider=settings.provider)
     try:
         segmenter = engine.warm()
-        side = segmenter.spec.input_size
-        view = np.random.default_rng(0).integers(0, 256, (side, side, 3), np.uint8)
-        times = []
-        for _ in range(_RUNS):
-            started = time.perf_counter()
-            segmenter.saliency(view)
-            times.append(time.perf_counter() - started)
+        measured = {engine.model: seconds_a_run(segmenter)}
     except AlphadropError as error:
-        return _Finding("model", "wrong", error.message, error.hint)
-    told = f"{segmenter.spec.name} on {segmenter.device}: {statistics.median(times):.2f} s a run, checksum right"
-    return _Finding("model", "ok", told)
+        yield _Finding("model", "wrong", error.message, error.hint)
+        return
+    told = f"{engine.model} on {segmenter.device}: {measured[engine.model]:.2f} s a run, checksum right"
+    yield _Finding("model", "ok", told)
+    del segmenter
+    try:
+        for rival in rivals(engine.model, engine.known):
+            if rival.name not in measured:
+                measured[rival.name] = seconds_a_run(engine.warm(rival.name))
+        os.makedirs(paths.data_folder(), exist_ok=True)
+        write_speeds(paths.speeds_file(), Machine.here(settings.provider), measured)
+    except AlphadropError as error:
+        yield _Finding("fastest model", "note", error.message, error.hint)
+        return
+    best = min(measured, key=measured.__getitem__)
+    compared = ", ".join(f"{name} {seconds:.2f} s" for name, seconds in sorted(measured.items(), key=lambda it: it[1]))
+    if settings.model in (AUTO, best):
+        yield _Finding("fastest model", "ok", compared)
+    else:
+        yield _Finding("fastest model", "note", compared, f"{best} cuts as well and is faster; say so: model: {AUTO}")
 
 
 def _folders(settings: Settings) -> Iterator[_Finding]:

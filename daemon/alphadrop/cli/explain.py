@@ -91,8 +91,10 @@ def _explain(chosen: argparse.Namespace) -> int:
 def _find(name: str, settings: Settings) -> tuple[ModelSpec, Path]:
     """Return a model's row and where its file is; raise ModelError where it is unknown, missing or damaged."""
     from alphadrop.engine import checksums, models
+    from alphadrop.engine.cutout import Engine
 
-    spec = models.find_spec(name, models.registry(settings.models))
+    engine = Engine(name, own_models=settings.models, provider=settings.provider)
+    spec = models.find_spec(engine.model, engine.known)
     path = models.locate(spec)
     checksums.verify(spec, path)
     return spec, path

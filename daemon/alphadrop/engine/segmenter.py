@@ -21,7 +21,18 @@ from alphadrop.engine.models import ModelSpec
 from alphadrop.engine.options import Provider
 from alphadrop.errors import Cancelled, ModelDamaged, ProviderUnavailable, printable
 
-__all__ = ["OnnxProbe", "OnnxSegmenter", "Segmenter", "as_saliency", "available_providers", "normalise"]
+__all__ = [
+    "RUNTIME_VERSION",
+    "OnnxProbe",
+    "OnnxSegmenter",
+    "Segmenter",
+    "as_saliency",
+    "available_providers",
+    "normalise",
+]
+
+RUNTIME_VERSION: str = ort.__version__
+"""Of ONNX Runtime."""
 
 _NAMES: dict[Provider, str] = {
     "cpu": "CPUExecutionProvider",
