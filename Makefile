@@ -54,7 +54,7 @@ test: $(STAMP) gimp-3.0-root
 	$(PYTEST) -m "not long" $(TESTS)
 
 test-long: $(STAMP) $(VENV)/.docs gimp-root
-	ALPHADROP_ISNET=$(NETWORKS)/isnet-imgly.onnx $(PYTEST) -m long
+	ALPHADROP_ISNET=$(NETWORKS)/isnet-imgly.onnx ALPHADROP_U2NET=$(NETWORKS)/u2net.onnx $(PYTEST) -m long
 
 faults: $(STAMP)
 	$(PYTEST) tests/faults
