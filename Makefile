@@ -109,7 +109,7 @@ $(SCORER)/.installed: benchmarks/score-requirements.txt
 	touch $@
 
 pictures: $(STAMP)
-	$(BIN)/python docs/make_pictures.py
+	PYTHONPATH=tests $(BIN)/python docs/make_pictures.py
 
 # The tests of the GIMP plug-in run in a real GIMP, 3.0 and 3.2, each in a folder of its own outside the checkout.
 # Where it cannot be built (no root rights, no mmdebstrap: status 3) they are skipped and say so.
