@@ -11,6 +11,7 @@ import pytest
 from alphadrop import errors
 from alphadrop.cli import COMMANDS, _parser
 from alphadrop.config import parse
+from alphadrop.engine.models import registry
 from alphadrop.service import refusals
 from manual import CHECKOUT, PAGES, fences_of, named_commands, page_file, sections_of
 
@@ -84,6 +85,17 @@ def test_every_configuration_that_is_shown_is_a_right_one(page: str) -> None:
     for language, text in fences_of(page):
         if language == "yaml":
             parse(text, CHECKOUT / "alphadrop.yaml", known=("u2net-int8",))
+
+
+def test_the_table_of_models_is_the_registry() -> None:
+    table = sections_of("models.md", 2)["Which to choose"]
+    rows = [
+        [cell.strip("` ") for cell in line.split("|")[1:4]] for line in table.splitlines() if line.startswith("| `")
+    ]
+    told = {(name, size.partition(",")[0], side) for name, size, side in rows}
+    assert told == {
+        (spec.name, f"{spec.size / 1e6:.0f}" if spec.size else "", f"{spec.input_size}") for spec in registry().values()
+    }
 
 
 def every_code() -> set[str]:
