@@ -84,6 +84,15 @@ def test_the_page_names_no_other_host_and_nothing_inline() -> None:
         assert not re.search(r"\sstyle=|\son\w+=\"|<script>|<style>|innerHTML|eval\(", text), file
 
 
+def test_what_the_pages_name_is_served_beside_them() -> None:
+    assert {"/", "/page/api.html"} <= set(PAGE)
+    for file in PAGE.values():
+        if file.suffix == ".html":
+            named = re.findall(r"(?:href|src)=\"(/page/[^\"#]+)", file.read_text(encoding="utf-8"))
+            assert named
+            assert set(named) <= set(PAGE)
+
+
 def test_beside_the_page_nothing_is_served_without_a_key(visitor: Visitor) -> None:
     for path in ("/page/", "/page/nothing.js", "/page/../web.py", "/page/%2e%2e/web.py", "/index.html", "/v1/web/keys"):
         assert visitor.ask("GET", path).status_code == 401, path

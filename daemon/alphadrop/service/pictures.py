@@ -12,7 +12,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, StreamingResponse
 from PIL import Image, ImageColor
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
 
 from alphadrop.engine.cancellation import Cancellation
@@ -34,6 +34,7 @@ from alphadrop.service.bodies import picture_body, picture_part, raw_picture, wh
 from alphadrop.service.daemon import Daemon, Output
 from alphadrop.service.events import Events
 from alphadrop.service.refusals import ErrorAnswer
+from alphadrop.service.reports import Described
 from alphadrop.service.room import Place, Room
 from alphadrop.service.shelf import Shelf
 from alphadrop.service.showing import preview_of
@@ -72,16 +73,21 @@ _OUR_NAMES = {"u2net": "u2net-int8"}
 """Networks that rembg has by another name; the nearest thing is used where theirs is not on this machine."""
 
 
-class Wishes(BaseModel, extra="forbid"):
+class Wishes(Described, extra="forbid"):
     """What is wanted of a cut-out; what is left out is as `alphadrop cut` does it."""
 
     name: Annotated[str, Query(max_length=_LONGEST_NAME)] = "the picture"
     """How errors call it; nothing is opened by this name."""
     result: Kind = "cutout"
+    """The cut-out, or its alpha matte as a grey picture."""
     model: str | None = None
+    """By its name in /v1/models; left out, the one of the configuration."""
     preset: str | None = None
+    """A set of the following under one name: shop-square, shop-portrait, square, sticker, tight."""
     format: Format | None = None
+    """Of the answer; left out, png or that of the preset. jpeg needs a background."""
     edges: Edges | None = None
+    """`refined` follows the photograph's edges, `plain` only enlarges what the network saw."""
     decontaminate: bool | None = None
     """Whether the soft edge gets the subject's own colour; left out, with refined edges it does."""
     smallest_part: float | None = None
@@ -97,15 +103,21 @@ class Wishes(BaseModel, extra="forbid"):
     background: str | None = None
     """`transparent`, or a colour: white, #f0f0f0."""
     crop: Crop | None = None
+    """Whether what is empty around the subject is cut away."""
     margin: float | None = None
+    """Part of the longer side kept free around a cropped subject, 0 to 0.45."""
     size: str | None = None
     """Of the canvas in pixels: 2000 or 1600x2000."""
     aspect: str | None = None
     """Of the canvas: 4:5."""
     align: Alignment | None = None
+    """Where the subject stands on its canvas."""
     png: PngEffort | None = None
+    """Quickly written, or smaller."""
     quality: int | None = None
+    """Of JPEG and WebP, 1 to 100."""
     keep_gps: bool | None = None
+    """Whether the place is left in the metadata."""
 
     def options(self, *, keep_gps: bool) -> CutOptions:
         """Return the options of a cut-out; raises BadOptions."""
@@ -122,7 +134,7 @@ class Wishes(BaseModel, extra="forbid"):
         return options_from(**{"keep_gps": keep_gps, **given})
 
 
-class KeptPhoto(BaseModel):
+class KeptPhoto(Described):
     """A photograph that is kept for a while."""
 
     id: str
@@ -133,7 +145,7 @@ class KeptPhoto(BaseModel):
     """For which it is kept after it was last cut; sooner it goes only where others need its room."""
 
 
-class Asked(BaseModel):
+class Asked(Described):
     """The parameters of rembg's; others are passed over, as they are there."""
 
     model: str | None = None

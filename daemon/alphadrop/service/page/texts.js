@@ -131,6 +131,7 @@ const ENGLISH = {
   "settings.folder": "Folder {number}",
   "settings.browser": "This browser",
   "settings.key": "It is let in as {name}. To let it in no more: alphadrop web --revoke {name}",
+  "settings.api": "For programs: every call of the daemon",
 };
 
 const CHINESE = {
@@ -262,6 +263,7 @@ const CHINESE = {
   "settings.folder": "文件夹 {number}",
   "settings.browser": "此浏览器",
   "settings.key": "它以 {name} 的名义获准进入。撤销命令：alphadrop web --revoke {name}",
+  "settings.api": "供其他程序使用：本地 API 的全部调用（英文）",
 };
 
 let chosen = localStorage.getItem(LANGUAGE) ?? (/^zh\b/i.test(navigator.language) ? "zh" : "en");
