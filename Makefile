@@ -89,6 +89,9 @@ networks: $(STAMP)
 bench: $(STAMP) networks gimp-3.0-root $(SCORER)/.installed
 	$(BIN)/python benchmarks/bench.py $(BENCH)
 	PYTHONPATH=tests $(BIN)/python benchmarks/latency.py
+	PYTHONPATH=tests $(BIN)/python benchmarks/web.py
+	$(BIN)/python benchmarks/explain.py $(if $(BENCH),--runs 3) \
+	  u2net-int8 u2netp=$(NETWORKS)/u2netp.onnx u2net=$(NETWORKS)/u2net.onnx
 	if [ -n "$$ALPHADROP_EVAL" ]; then \
 	  $(BIN)/python benchmarks/accuracy.py --scorer $(SCORER)/bin/python --model $(NETWORKS)/u2net.onnx u2net-int8; \
 	else echo "ALPHADROP_EVAL is not set: accuracy was not measured"; fi

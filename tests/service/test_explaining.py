@@ -97,7 +97,9 @@ def test_pictures_are_fetched_one_by_one_or_together(api: httpx.Client, told: di
             assert one.content == archive.read(name)
 
 
-def test_what_is_not_there_is_refused(api: httpx.Client, told: dict[str, Any], photograph: Path) -> None:
+def test_what_is_not_there_is_refused(
+    api: httpx.Client, told: dict[str, Any], photograph: Path, daemon: tuple[Home, int]
+) -> None:
     for path in (f"{told['id']}/other.png", f"{told['id'][::-1]}/explain.png", f"{told['id']}/..%2f..%2fetc"):
         answer = api.get(f"/v1/explain/{path}")
         assert answer.status_code == 404, path
@@ -106,6 +108,7 @@ def test_what_is_not_there_is_refused(api: httpx.Client, told: dict[str, Any], p
     refused(api.post("/v1/explain", content=b"dear diary"), 422, "unsupported_format")
     refused(api.post("/v1/explain", content=b""), 422, "empty")
     refused(api.post("/v1/explain?compare=u2nte", content=photograph.read_bytes()), 404, "unknown_model")
+    assert "Traceback" not in (daemon[0].root / "stderr.txt").read_text(errors="replace")
 
 
 @pytest.mark.long

@@ -186,8 +186,10 @@ def explain_calls(daemon: Daemon, desk: Desk) -> APIRouter:
                 done += 1
                 progress(done / len(explained.files))
 
-            found = daemon.explain(data, question, cancellation, take)
-            archive.finish()
+            try:
+                found = daemon.explain(data, question, cancellation, take)
+            finally:
+                archive.finish()  # one that nobody will read, too: it would complain that it was not
             return found, archive
 
         about = {"photo": photo} if photo else {}
