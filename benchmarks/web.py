@@ -78,7 +78,8 @@ def _painted(page: Page) -> float:
 
 def _rounds(page: Page, home: Home, photograph: Path) -> Iterator[tuple[float, float]]:
     data = base64.b64encode(photograph.read_bytes()).decode()
-    command = [sys.executable, "-m", "alphadrop", "cut", str(photograph), "-o", str(home.root / "out.png")]
+    target = home.root / "out.png"
+    command = [sys.executable, "-m", "alphadrop", "cut", str(photograph), "-o", str(target), "--overwrite"]
     for _ in range(ROUNDS + 1):
         page.reload()  # an empty bench
         page.wait_for_selector("#welcome")

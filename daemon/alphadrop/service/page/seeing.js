@@ -124,7 +124,9 @@ async function saved(file, name) {
 }
 
 function drawPhotos() {
-  byId("seeing-photos").replaceChildren(
+  const list = byId("seeing-photos");
+  const focused = [...list.querySelectorAll("button")].indexOf(document.activeElement);
+  list.replaceChildren(
     ...bench.photos.map((each) =>
       make(
         "li",
@@ -146,6 +148,7 @@ function drawPhotos() {
       ),
     ),
   );
+  list.querySelectorAll("button")[focused]?.focus();
   byId("seeing-go").disabled = photo === null;
   if (!asking) say("");
 }
