@@ -19,7 +19,7 @@ from PIL import Image
 from alphadrop import paths
 from alphadrop.client import endpoint_file, socket_file
 from alphadrop.errors import ExplainFailed, ExtraMissing, NoSuchExplanation
-from alphadrop.pipeline.explaining import File
+from alphadrop.pipeline.explain_apart import File
 from alphadrop.service.explaining import Archive
 from alphadrop.service.refusals import answer_to
 from daemon_process import PATIENCE, Home, running, wait_for

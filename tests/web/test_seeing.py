@@ -72,7 +72,7 @@ def test_a_photograph_is_followed_from_step_to_step(
         assert step_of(page) == "Decoder 5"
         page.get_by_title("Side map 3").click()
         assert step_of(page) == "Side map 3"
-        files = []
+        files: list[str] = []
         for way in page.locator("#walk-ways label").all():
             way.click()
             expect(page.locator("#walk-stage img").last).not_to_have_attribute("data-file", files[-1] if files else "")

@@ -17,7 +17,7 @@ from alphadrop.engine.cutout import Cut, Engine, EngineRecipe, Look
 from alphadrop.engine.options import CutOptions
 from alphadrop.engine.photo import Photo, count_pixels, decode
 from alphadrop.pipeline.apart import cut_apart
-from alphadrop.pipeline.explaining import Explained, File, Question, explain_apart
+from alphadrop.pipeline.explain_apart import Explained, File, Question, explain_apart
 from alphadrop.pipeline.order import Finished, Order, draw
 from alphadrop.pipeline.quiet import Surroundings
 from alphadrop.pipeline.turns import PixelBudget, Turns

@@ -13,7 +13,7 @@ from alphadrop.engine.cutout import Look
 from alphadrop.engine.options import Edges
 from alphadrop.hotfolder.hotfolders import HotFolders
 from alphadrop.hotfolder.ledger import Ledger
-from alphadrop.pipeline.explaining import Explained, File, Question
+from alphadrop.pipeline.explain_apart import Explained, File, Question
 from alphadrop.pipeline.order import Finished, Order
 from alphadrop.service.browsers import Browsers
 from alphadrop.service.reports import ConfigurationInForce, Models, Status, Stopping

@@ -18,7 +18,7 @@ from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
 
 from alphadrop.errors import NoSuchExplanation, printable, writing_failed
-from alphadrop.pipeline.explaining import Apart, Explained, File, Question, ShownTensor
+from alphadrop.pipeline.explain_apart import Apart, Explained, File, Question, ShownTensor
 from alphadrop.service.bodies import picture_body
 from alphadrop.service.daemon import Daemon
 from alphadrop.service.desk import Desk, Progress

@@ -33,7 +33,7 @@ from alphadrop.engine.photo import from_image, own_pillow_limits
 from alphadrop.errors import AlphadropError, LedgerError, LedgerTooNew, NoPage, printable
 from alphadrop.hotfolder.hotfolders import HotFolders
 from alphadrop.hotfolder.ledger import Ledger
-from alphadrop.pipeline.explaining import Explained, File, Question
+from alphadrop.pipeline.explain_apart import Explained, File, Question
 from alphadrop.pipeline.order import Finished, Order
 from alphadrop.pipeline.pipeline import Pipeline
 from alphadrop.pipeline.quiet import Surroundings

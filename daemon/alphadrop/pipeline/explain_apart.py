@@ -111,7 +111,7 @@ def explain_apart(
         Cancelled: it was ended, by this or by whoever ends the daemon.
     """
     explained: Explained | None = None
-    with child("alphadrop.pipeline.explaining") as process, cancellation.stopping_by(process.kill):
+    with child("alphadrop.pipeline.explain_apart") as process, cancellation.stopping_by(process.kill):
         ending = threading.Timer(_LONGEST, process.kill)
         ending.start()
         try:
@@ -214,6 +214,8 @@ def _explained(data: bytes, question: Question, recipe: EngineRecipe) -> Iterato
 
 
 if __name__ == "__main__":
-    from alphadrop.pipeline import explaining  # under its own name, by which the other end knows its classes
+    from alphadrop.pipeline import (
+        explain_apart as other,  # under its own name, by which the other end knows its classes
+    )
 
-    explaining.main()
+    other.main()

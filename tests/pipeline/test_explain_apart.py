@@ -15,7 +15,7 @@ from PIL import Image
 from alphadrop.engine.cancellation import Cancellation
 from alphadrop.engine.cutout import EngineRecipe
 from alphadrop.errors import AlphadropError, Cancelled, CrashesDecoder, ExtraMissing, UnknownModel, UnsupportedFormat
-from alphadrop.pipeline.explaining import Explained, File, Question, explain_apart
+from alphadrop.pipeline.explain_apart import Explained, File, Question, explain_apart
 from daemon_process import wait_for
 
 WITHOUT_ONNX = """
@@ -32,10 +32,11 @@ def explain(
     data: bytes,
     cancellation: Cancellation | None = None,
     *,
-    take: Callable[[File], object] = lambda _: None,
-    **asked: str,
+    take: Callable[[File], None] = lambda _: None,
+    model: str = "u2net-int8",
+    compare: str | None = None,
 ) -> Explained:
-    question = Question(**{"name": "photo.jpg", "model": "u2net-int8", **asked})
+    question = Question("photo.jpg", model, compare)
     return explain_apart(data, question, EngineRecipe(), cancellation or Cancellation(), lambda _, file: take(file))
 
 
@@ -61,18 +62,18 @@ def test_every_picture_is_given_as_soon_as_it_is_drawn(small: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "asked", "kind"),
+    ("data", "model", "compare", "kind"),
     [
-        (b"dear diary", {}, UnsupportedFormat),
-        (None, {"model": "u2nte"}, UnknownModel),
-        (None, {"compare": "x"}, UnknownModel),
+        (b"dear diary", "u2net-int8", None, UnsupportedFormat),
+        (None, "u2nte", None, UnknownModel),
+        (None, "u2net-int8", "x", UnknownModel),
     ],
 )
 def test_errors_come_back_as_what_they_are(
-    small: bytes, data: bytes | None, asked: dict[str, str], kind: type[AlphadropError]
+    small: bytes, data: bytes | None, model: str, compare: str | None, kind: type[AlphadropError]
 ) -> None:
     with pytest.raises(kind) as raised:
-        explain(small if data is None else data, **asked)
+        explain(small if data is None else data, model=model, compare=compare)
     assert raised.value.hint
 
 
