@@ -40,7 +40,7 @@ $(BIN)/python:
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1" -c constraints.txt
 
 $(VENV)/.runtime: $(BIN)/python pyproject.toml constraints.txt
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[heic]'
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[heic,explain]'
 	touch $@
 
 $(STAMP): $(BIN)/python pyproject.toml constraints.txt

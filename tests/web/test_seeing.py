@@ -136,3 +136,16 @@ def test_what_cannot_be_shown_is_said_with_advice(browser: Browser, web_home: Ho
         page.click("#seeing-go")
         expect(page.locator("#seeing-said")).to_contain_text("这不是可以打开的图片。 可以打开 JPEG")
         expect(page.locator("#seeing-go")).to_have_text("显示")
+
+
+def test_a_photograph_that_is_taken_away_is_not_explained(page: Page, photographs: dict[str, Path]) -> None:
+    page.click("nav a[href='#seeing']")
+    page.set_input_files("#files", photographs["coffee"])
+    page.click("#seeing-go")
+    expect(page.locator("#seeing-go")).to_have_text("Stop")
+    page.click("nav a[href='#photographs']")
+    page.click("#clear")
+    page.click("nav a[href='#seeing']")
+    expect(page.locator("#seeing-go")).to_have_text("Show")
+    expect(page.locator("#seeing-go")).to_be_disabled()
+    expect(page.locator("#walk")).to_be_hidden()

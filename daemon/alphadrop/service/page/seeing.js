@@ -11,7 +11,7 @@ const PARTNER = { "u2net-int8": "u2net" }; // a network in 8 bits, and the one t
 
 let photo = null;
 let told = null; // of the photograph that is shown: what the daemon says of it
-let asking = null; // ends what is being asked
+let asking = null; // ends what is being asked, of a photograph
 let asked = ""; // the number of the photograph that is being explained
 let walk;
 
@@ -19,6 +19,7 @@ let walk;
 export function startSeeing() {
   walk = new Walk(byId("walk"), fetched);
   bench.addEventListener("change", ({ detail }) => {
+    if (asking && !bench.photos.includes(asking.of)) asking.abort();
     if (photo === null || !bench.photos.includes(photo)) photo = bench.photos[0] ?? null;
     if (detail && location.hash === "#seeing") photo = detail;
     drawPhotos();
@@ -50,9 +51,9 @@ export function hearSeeing(kind, what) {
 }
 
 async function show() {
-  const { signal } = (asking = new AbortController());
+  asking = Object.assign(new AbortController(), { of: photo });
   const question = { name: photo.name, model: byId("seeing-model").value, compare: byId("seeing-compare").value };
-  const of = photo;
+  const { of, signal } = asking;
   walk.pause();
   begin();
   try {
