@@ -41,7 +41,7 @@ $(BIN)/python:
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1" -c constraints.txt
 
 $(VENV)/.runtime: $(BIN)/python pyproject.toml constraints.txt
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[heic]'
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[heic,explain]'
 	touch $@
 
 $(STAMP): $(BIN)/python pyproject.toml constraints.txt
@@ -99,6 +99,9 @@ networks: $(STAMP)
 bench: $(STAMP) networks gimp-3.0-root $(SCORER)/.installed
 	$(BIN)/python benchmarks/bench.py $(BENCH)
 	PYTHONPATH=tests $(BIN)/python benchmarks/latency.py
+	PYTHONPATH=tests $(BIN)/python benchmarks/web.py
+	$(BIN)/python benchmarks/explain.py $(if $(BENCH),--runs 3) \
+	  u2net-int8 u2netp=$(NETWORKS)/u2netp.onnx u2net=$(NETWORKS)/u2net.onnx
 	if [ -n "$$ALPHADROP_EVAL" ]; then \
 	  $(BIN)/python benchmarks/accuracy.py --scorer $(SCORER)/bin/python --model $(NETWORKS)/u2net.onnx u2net-int8; \
 	else echo "ALPHADROP_EVAL is not set: accuracy was not measured"; fi

@@ -10,9 +10,11 @@ from io import BytesIO
 from pathlib import Path
 
 import httpx
+import numpy as np
 import pytest
 from PIL import Image
 
+from alphadrop import cut_out
 from alphadrop.client import Client, endpoint_file
 from alphadrop.errors import DaemonAnswered
 from alphadrop.service.web import PAGE
@@ -161,6 +163,28 @@ def test_a_photograph_is_sent_once_and_cut_several_times(
         assert again.headers["alphadrop-outcome"] == "done"
         assert ("network" in json.loads(again.headers["alphadrop-seconds"])) == (number == 0), "it is looked at once"
         assert again.content == visitor.ask("POST", f"/v1/cutout{wishes}", key, photo).content
+
+
+def test_a_kept_picture_lies_behind_a_photograph(visitor: Visitor, key: str, photographs: dict[str, Path]) -> None:
+    number, behind = (
+        visitor.ask("POST", "/v1/photos", key, photographs[name].read_bytes()).json()["id"]
+        for name in ("cat", "rocket")
+    )
+    answer = visitor.ask("POST", f"/v1/photos/{number}/cutout?behind={behind}", key)
+    wanted = cut_out(photographs["cat"], background=photographs["rocket"])
+    with Image.open(BytesIO(answer.content)) as image:
+        assert np.array_equal(np.asarray(image), np.asarray(wanted))
+    whole = visitor.ask("POST", f"/v1/cutout?behind={behind}", key, photographs["cat"].read_bytes())
+    assert whole.content == answer.content
+    for query, status, code in (
+        ("behind=gone", 404, "no_such_photo"),
+        (f"behind={behind}&background=white", 422, "bad_options"),
+    ):
+        refused = visitor.ask("POST", f"/v1/photos/{number}/cutout?{query}", key)
+        assert (refused.status_code, refused.json()["error"]["code"]) == (status, code)
+    text = visitor.ask("POST", "/v1/photos", key, b"dear diary").json()["id"]
+    refused = visitor.ask("POST", f"/v1/photos/{number}/cutout?behind={text}", key)
+    assert refused.json()["error"]["message"].startswith("the background picture: ")
 
 
 def test_a_photograph_that_browsers_do_not_know_has_a_preview(visitor: Visitor, key: str) -> None:

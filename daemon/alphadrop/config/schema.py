@@ -326,7 +326,7 @@ def _look(part: Section, cut: CutOptions, reading: Reading) -> None:
     """Warn of folders and pictures that are not there."""
     keys = ("input", "output", "finished", "failed")
     places: dict[str, Path] = {key: place for key in keys if (place := part.values.get(key)) is not None}
-    background = None if cut.background is None or isinstance(cut.background, tuple) else cut.background
+    background = cut.background if isinstance(cut.background, Path) else None
     found = ask(_why_no_folder, places.values())
     if background is not None:
         places["background"] = background
