@@ -144,6 +144,9 @@ def test_the_doctor_finds_nothing_wrong_in_a_home_that_is_in_order(
     assert fastest["verdict"] == "ok"
     assert fastest["told"].startswith("u2net-int8 ")
     assert "u2net-int8" in paths.speeds_file().read_text(), "`model: auto` knows it"
+    (provider,) = found["provider"]
+    assert provider["verdict"] == "ok"
+    assert provider["told"].startswith("cpu, as configured; ONNX Runtime ")
     assert found["daemon"][0]["told"] == "not running"
     assert found["daemon"][0]["verdict"] == "note"
 

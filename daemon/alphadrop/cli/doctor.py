@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import functools
 import json
 import os
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Literal
 from alphadrop import __version__
 from alphadrop.cli.config import settings_in_force
 from alphadrop.cli.terminal import DONE, SOME_FAILED
-from alphadrop.errors import AlphadropError, NotRunning, printable
+from alphadrop.errors import AlphadropError, ModelError, NotRunning, printable
 from alphadrop.hotfolder.answers import ask
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["define_doctor"]
 
+_WORTH_IT = 0.9
+"""Of a run's time: what is not at least this much quicker is not recommended."""
 _LITTLE_SPACE = 1_000_000_000
 _FEW_WATCHES = 8192
 
@@ -80,6 +83,7 @@ def _look() -> Iterator[_Finding]:
         for warning in settings.warnings:
             yield _Finding("configuration", "note", warning)
         yield from _models(settings)
+        yield _provider(settings)
         yield from _folders(settings)
     yield from _events()
     yield _daemon()
@@ -120,6 +124,28 @@ def _models(settings: Settings) -> Iterator[_Finding]:
         yield _Finding("fastest model", "ok", compared)
     else:
         yield _Finding("fastest model", "note", compared, f"{best} cuts as well and is faster; say so: model: {AUTO}")
+
+
+def _provider(settings: Settings) -> _Finding:
+    """Say what networks run on and why, and whether another provider of this ONNX Runtime would be quicker."""
+    from alphadrop.engine.cutout import Engine
+    from alphadrop.engine.fastest import seconds_a_run
+    from alphadrop.engine.segmenter import RUNTIME_VERSION, available_providers
+
+    carried = available_providers()
+    told = f"{settings.provider}, as configured; ONNX Runtime {RUNTIME_VERSION} carries {', '.join(carried)}"
+    took: dict[str, float] = {}
+    for provider in carried if len(carried) > 1 else ():
+        engine = Engine(settings.model, own_models=settings.models, threads=settings.threads, provider=provider)
+        with contextlib.suppress(ModelError):  # a device that is not there; the one in force was looked at
+            took[provider] = seconds_a_run(engine.warm())
+    if not took:
+        return _Finding("provider", "ok", told)
+    told += f" ({', '.join(f'{provider} {seconds:.2f} s' for provider, seconds in took.items())})"
+    best = min(took, key=took.__getitem__)
+    if took[best] < took.get(settings.provider, float("inf")) * _WORTH_IT:
+        return _Finding("provider", "note", told, f"quicker here: provider: {best}")
+    return _Finding("provider", "ok", told)
 
 
 def _folders(settings: Settings) -> Iterator[_Finding]:

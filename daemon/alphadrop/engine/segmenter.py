@@ -43,6 +43,16 @@ _NAMES: dict[Provider, str] = {
 }
 
 
+_PACKAGES: dict[Provider, str] = {
+    "cpu": "onnxruntime",
+    "cuda": "onnxruntime-gpu",
+    "directml": "onnxruntime-directml",
+    "coreml": "onnxruntime",
+    "openvino": "onnxruntime-openvino",
+}
+"""What carries them. All of these are one module: a second one damages the first."""
+
+
 class Segmenter(Protocol):
     """Anything that finds the subject of a square picture."""
 
@@ -179,7 +189,7 @@ def _opened(
     if provider not in available_providers():
         raise ProviderUnavailable(
             f"the provider {provider} is not in this onnxruntime (it has {', '.join(available_providers())})",
-            "install the onnxruntime package that carries it, or use cpu",
+            f"use cpu, or: pip uninstall onnxruntime; pip install {_PACKAGES[provider]}",
         )
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads or usable_cpus()
