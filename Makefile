@@ -40,11 +40,11 @@ $(BIN)/python:
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1" -c constraints.txt
 
 $(VENV)/.runtime: $(BIN)/python pyproject.toml constraints.txt
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[heic]'
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[heic,notifications]'
 	touch $@
 
 $(STAMP): $(BIN)/python pyproject.toml constraints.txt
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[heic,quantize,explain]' --group test --group check
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[heic,quantize,explain,notifications]' --group test --group check
 	touch $@ $(VENV)/.runtime
 
 install: $(STAMP)

@@ -107,6 +107,8 @@ class Status(BaseModel):
     model: ModelReport
     ledger: LedgerReport
     folders: list[FolderReport]
+    notifications: bool = True
+    """Whether clients on the desktop may say by themselves what happens."""
 
 
 class Pausing(BaseModel, extra="forbid"):
