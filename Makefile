@@ -32,7 +32,12 @@ help:
 	@echo "make bench  measure, and print the figures as tables"
 	@echo "make ci     all of it, the long tests, and the other interpreters that are here"
 
+# Whether the environment sees the system's packages. PyGObject is one, and gives the icon in the panel its menu; what is
+# installed and what is tested sees none of them.
+sees_system = sed -i.old 's/^\(include-system-site-packages = \).*/\1$(1)/' $(VENV)/pyvenv.cfg
+
 run: $(VENV)/.runtime
+	$(call sees_system,$(if $(shell $(PYTHON) -c 'import gi' 2>/dev/null && echo yes),true,false))
 	$(BIN)/alphadrop run
 
 $(BIN)/python:
@@ -50,9 +55,11 @@ $(STAMP): $(BIN)/python pyproject.toml constraints.txt
 install: $(STAMP)
 
 test: $(STAMP) gimp-3.0-root
+	$(call sees_system,false)
 	$(PYTEST) -m "not long" $(TESTS)
 
 test-long: $(STAMP) gimp-root
+	$(call sees_system,false)
 	ALPHADROP_ISNET=$(NETWORKS)/isnet-imgly.onnx $(PYTEST) -m long
 
 faults: $(STAMP)

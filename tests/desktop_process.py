@@ -170,7 +170,11 @@ def desktop(home: Home, programs: Sequence[str], screen: str = "800x500x24") -> 
     read, write = os.pipe()
     with (home.root / "Xvfb.txt").open("a") as log:
         server = subprocess.Popen(
-            ["Xvfb", "-displayfd", str(write), "-screen", "0", screen], pass_fds=[write], stdout=log, stderr=log
+            ["Xvfb", "-displayfd", str(write), "-screen", "0", screen],
+            pass_fds=[write],
+            stdout=log,
+            stderr=log,
+            text=True,
         )
     os.close(write)
     with os.fdopen(read) as told:
@@ -179,7 +183,8 @@ def desktop(home: Home, programs: Sequence[str], screen: str = "800x500x24") -> 
     try:
         yield running
     finally:
-        for process in (*reversed(running.processes), server):
+        processes: list[subprocess.Popen[str]] = [*reversed(running.processes), server]
+        for process in processes:
             process.terminate()
             try:
                 process.wait(timeout=20)

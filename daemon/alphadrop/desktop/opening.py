@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping, Sequence
 
 from alphadrop.desktop.gimp import starting_command
@@ -90,11 +91,12 @@ def start_beside(command: Sequence[str]) -> None:
     """
     silent = subprocess.DEVNULL
     try:
-        subprocess.Popen(command, stdin=silent, stdout=silent, stderr=silent, start_new_session=True)
+        process = subprocess.Popen(command, stdin=silent, stdout=silent, stderr=silent, start_new_session=True)
     except OSError as error:
         raise CannotOpen(
             f"{printable(command[0])}: cannot be started: {(error.strerror or str(error)).lower()}"
         ) from error
+    threading.Thread(target=process.wait, name="reaping", daemon=True).start()
 
 
 def _succeeds(command: Sequence[str]) -> bool:
