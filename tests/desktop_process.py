@@ -140,7 +140,9 @@ class Desktop:
                     return place
             return None
 
-        return wait_for(found, f"a window of class {window}")
+        place = wait_for(found, f"a window of class {window}")
+        assert place is not None
+        return place
 
     def click(self, x: int, y: int, button: int = 1) -> None:
         self.run("xdotool", "mousemove", str(x), str(y), "click", str(button))

@@ -8,10 +8,12 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from PIL import Image
 
@@ -62,6 +64,13 @@ def told(home: Home) -> dict[str, Any]:
         return Client(home.run).status()
     except DaemonError:
         return {}
+
+
+def is_tray_of(process: psutil.Process, home: Home) -> bool:
+    try:
+        return process.cmdline()[-1:] == ["tray"] and process.environ().get("ALPHADROP_RUN_DIR") == str(home.run)
+    except psutil.Error:
+        return False
 
 
 def is_paused(home: Home) -> bool:
@@ -120,6 +129,18 @@ def test_the_icon_is_there_before_panel_and_daemon_and_outlives_both(home: Home)
         screen.start(*TRAYER, "--height", "32")
         with running(home):
             wait_for(icon_shows(screen, "idle"), "the icon in the new panel")
+
+
+@pytest.mark.long
+def test_the_daemon_brings_it_along_where_it_is_told_to(with_trayer: Desktop, home: Home) -> None:
+    home.configure(top="tray: on")
+    with_trayer.start(sys.executable, "-m", "alphadrop", "run")
+    wait_for(icon_shows(with_trayer, "idle"), "the icon")
+    assert home.alphadrop("stop").returncode == 0
+    wait_for(icon_shows(with_trayer, "off"), "the icon to outlive the daemon")
+    (tray,) = [each for each in psutil.process_iter(["cmdline"]) if is_tray_of(each, home)]
+    tray.terminate()
+    tray.wait(timeout=60)
 
 
 @pytest.mark.long
