@@ -66,6 +66,16 @@ def told(home: Home) -> dict[str, Any]:
         return {}
 
 
+def has_menu(screen: Desktop) -> bool:
+    """Return whether there is anything below the panel."""
+    return screen.screen().crop((0, 45, 400, 300)).getbbox() is not None
+
+
+def open_menu(screen: Desktop) -> None:
+    screen.click(12, 16)
+    wait_for(lambda: has_menu(screen), "the menu")
+
+
 def is_tray_of(process: psutil.Process, home: Home) -> bool:
     try:
         return process.cmdline()[-1:] == ["tray"] and process.environ().get("ALPHADROP_RUN_DIR") == str(home.run)
@@ -160,20 +170,27 @@ def test_the_menu_does_what_it_says(with_xfce: Desktop, home: Home, photographs:
         wait_for(lambda: told(home)["folders"][0]["done"] == 1, "the cut-out")
 
         def choose(*keys: str) -> None:
-            with_xfce.click(12, 16)
-            with_xfce.place_of("xfce4-panel", 100)
+            open_menu(with_xfce)
             with_xfce.press(*keys, "Return")
 
         def choose_until(keys: list[str], done: Callable[[], Any], what: str) -> None:
-            """Choose from the menu; anew where it was changed in that moment."""
             choose(*keys)
             wait_for(done, what)
 
-        with_xfce.click(12, 16)
-        with_xfce.place_of("xfce4-panel", 100)
+        open_menu(with_xfce)
         with_xfce.press("Down", "Down", "Right")
         with_xfce.keep("menu", (0, 0, 420, 330))
         with_xfce.press("Escape", "Escape", "Escape")
+        wait_for(lambda: not has_menu(with_xfce), "the menu to be closed")
+
+        open_menu(with_xfce)
+        before = with_xfce.screen().crop((0, 33, 420, 330)).tobytes()
+        Client(home.run).pause()
+        wait_for(icon_shows(with_xfce, "paused"), "the icon to show the pause of another program")
+        wait_for(lambda: with_xfce.screen().crop((0, 33, 420, 330)).tobytes() != before, "the menu to tell of it")
+        assert has_menu(with_xfce)  # other words are no reason to close it
+        with_xfce.press("Down", "Return")
+        wait_for(lambda: not is_paused(home), "the end of the pause")
 
         choose_until(["Down"], lambda: is_paused(home), "the pause")
         wait_for(icon_shows(with_xfce, "paused"), "the icon to show the pause")
@@ -185,10 +202,10 @@ def test_the_menu_does_what_it_says(with_xfce: Desktop, home: Home, photographs:
         assert opened.read_text() == f"{home.output / 'cat.png'}\n"
         choose_until(["Up", "Up"], lambda: not told(home), "the daemon's end")
         wait_for(icon_shows(with_xfce, "off"), "the icon to show the daemon's end")
-        with_xfce.click(12, 16)
-        with_xfce.place_of("xfce4-panel", 100)
+        open_menu(with_xfce)
         with_xfce.keep("menu-without-daemon", (0, 0, 420, 330))
         with_xfce.press("Escape")
+        wait_for(lambda: not has_menu(with_xfce), "the menu to be closed")
         choose_until(["Down"], lambda: told(home), "the daemon's start")
         try:
             wait_for(icon_shows(with_xfce, "idle"), "the icon to show the daemon")

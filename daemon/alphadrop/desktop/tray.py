@@ -6,6 +6,7 @@ when an icon is made, the way into the panel having been chosen before, and any 
 
 from __future__ import annotations
 
+import html
 import logging
 import os
 import signal
@@ -42,6 +43,8 @@ class TrayIcon:
         self._pystray = _pystray(choice)
         self._chosen = chosen
         self._is_tile = choice.backend == "xorg"
+        self._has_toolkit = choice.backend in ("appindicator", "gtk")
+        self._lines = _Lines()
         self._is_ending = False
         self._ended = threading.Event()
         try:
@@ -83,8 +86,20 @@ class TrayIcon:
         self._icon.title = title
 
     def set_menu(self, items: tuple[Item, ...]) -> None:
-        """Change the menu."""
-        self._icon.menu = self._menu(items)
+        """Change the menu; where only words change, in place, so that it stays open."""
+        if self._lines.take(items):
+            if self._has_toolkit:
+                _in_the_toolkits_thread(self._relabel)
+            else:
+                self._icon.update_menu()
+            return
+        self._lines = _Lines(items)
+        self._icon.menu = self._menu(self._lines, items)
+
+    def _relabel(self) -> None:
+        handle = self._icon._menu_handle  # noqa: SLF001
+        if handle is not None:
+            _relabel(handle, self._lines.items)
 
     def stop(self) -> None:
         """Take it away; `run` returns, or the process ends. May be called from anywhere, a signal too."""
@@ -100,21 +115,74 @@ class TrayIcon:
     def _picture(self, look: Look) -> TrayPicture:
         return TrayPicture(look, tile=self._is_tile)
 
-    def _menu(self, items: tuple[Item, ...]) -> Any:
-        return self._pystray.Menu(*(self._item(item) for item in items))
+    def _menu(self, lines: _Lines, items: tuple[Item, ...], above: tuple[int, ...] = ()) -> Any:
+        made = [self._item(lines, item, (*above, number)) for number, item in enumerate(items)]
+        return self._pystray.Menu(*made)
 
-    def _item(self, item: Item) -> Any:
+    def _item(self, lines: _Lines, item: Item, place: tuple[int, ...]) -> Any:
         if item == SEPARATOR:
             return self._pystray.Menu.SEPARATOR
-        if item.items:
-            return self._pystray.MenuItem(item.text, self._menu(item.items))
-        action = item.action
+
+        def choose(_icon: Any, _item: Any) -> None:
+            if (action := lines.at(place).action) is not None:
+                self._chosen(action)
+
         return self._pystray.MenuItem(
-            item.text,
-            (lambda _icon, _item: None) if action is None else (lambda _icon, _item: self._chosen(action)),
+            lambda _: lines.at(place).text,
+            self._menu(lines, item.items, place) if item.items else choose,
             default=item.is_default,
-            enabled=action is not None,
+            enabled=lambda _: lines.at(place).can_be_chosen,
         )
+
+
+class _Lines:
+    """The lines of the menu that is shown: their words may change while it is open, their number may not."""
+
+    def __init__(self, items: tuple[Item, ...] = ()) -> None:
+        self.items = items
+
+    def take(self, items: tuple[Item, ...]) -> bool:
+        """Take other words, and return true, where nothing else is other."""
+        if _shape(items) != _shape(self.items):
+            return False
+        self.items = items
+        return True
+
+    def at(self, place: tuple[int, ...]) -> Item:
+        """Return a line by its number, that in the menu that this opens, and so on."""
+        item, items = SEPARATOR, self.items
+        for number in place:
+            item = items[number]
+            items = item.items
+        return item
+
+
+def _shape(items: tuple[Item, ...]) -> tuple[Any, ...]:
+    return tuple((item == SEPARATOR, item.is_default, _shape(item.items)) for item in items)
+
+
+def _relabel(menu: Any, items: tuple[Item, ...]) -> None:
+    """Give the lines of a menu of the toolkit's the words that they should have."""
+    for line, item in zip(menu.get_children(), items, strict=False):
+        if item == SEPARATOR:
+            continue
+        line.set_sensitive(item.can_be_chosen)
+        if item.is_default:
+            line.get_child().set_markup(f"<b>{html.escape(item.text)}</b>")  # as pystray made it
+        elif line.get_label() != item.text:
+            line.set_label(item.text)
+        if item.items and (below := line.get_submenu()) is not None:
+            _relabel(below, item.items)
+
+
+def _in_the_toolkits_thread(work: Callable[[], None]) -> None:
+    from gi.repository import GLib
+
+    def once() -> bool:
+        work()
+        return False
+
+    GLib.idle_add(once)
 
 
 def _pystray(choice: Choice) -> Any:

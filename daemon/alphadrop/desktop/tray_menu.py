@@ -59,6 +59,11 @@ class Item:
     is_default: bool = False
     """Whether a click on the icon does it where the panel has clicks."""
 
+    @property
+    def can_be_chosen(self) -> bool:
+        """Whether anything happens then."""
+        return self.action is not None or bool(self.items)
+
 
 SEPARATOR = Item("")
 
