@@ -76,6 +76,10 @@ def open_menu(screen: Desktop) -> None:
     wait_for(lambda: has_menu(screen), "the menu")
 
 
+def close_menu(screen: Desktop) -> None:
+    wait_for(lambda: not has_menu(screen), "the menu to be closed")
+
+
 def is_tray_of(process: psutil.Process, home: Home) -> bool:
     try:
         return process.cmdline()[-1:] == ["tray"] and process.environ().get("ALPHADROP_RUN_DIR") == str(home.run)
@@ -172,6 +176,7 @@ def test_the_menu_does_what_it_says(with_xfce: Desktop, home: Home, photographs:
         def choose(*keys: str) -> None:
             open_menu(with_xfce)
             with_xfce.press(*keys, "Return")
+            close_menu(with_xfce)
 
         def choose_until(keys: list[str], done: Callable[[], Any], what: str) -> None:
             choose(*keys)
@@ -181,7 +186,7 @@ def test_the_menu_does_what_it_says(with_xfce: Desktop, home: Home, photographs:
         with_xfce.press("Down", "Down", "Right")
         with_xfce.keep("menu", (0, 0, 420, 330))
         with_xfce.press("Escape", "Escape", "Escape")
-        wait_for(lambda: not has_menu(with_xfce), "the menu to be closed")
+        close_menu(with_xfce)
 
         open_menu(with_xfce)
         before = with_xfce.screen().crop((0, 33, 420, 330)).tobytes()
@@ -190,6 +195,7 @@ def test_the_menu_does_what_it_says(with_xfce: Desktop, home: Home, photographs:
         wait_for(lambda: with_xfce.screen().crop((0, 33, 420, 330)).tobytes() != before, "the menu to tell of it")
         assert has_menu(with_xfce)  # other words are no reason to close it
         with_xfce.press("Down", "Return")
+        close_menu(with_xfce)
         wait_for(lambda: not is_paused(home), "the end of the pause")
 
         choose_until(["Down"], lambda: is_paused(home), "the pause")
@@ -205,7 +211,7 @@ def test_the_menu_does_what_it_says(with_xfce: Desktop, home: Home, photographs:
         open_menu(with_xfce)
         with_xfce.keep("menu-without-daemon", (0, 0, 420, 330))
         with_xfce.press("Escape")
-        wait_for(lambda: not has_menu(with_xfce), "the menu to be closed")
+        close_menu(with_xfce)
         choose_until(["Down"], lambda: told(home), "the daemon's start")
         try:
             wait_for(icon_shows(with_xfce, "idle"), "the icon to show the daemon")
