@@ -253,7 +253,7 @@ def test_a_ring_shows_how_far_the_work_is(with_trayer: Desktop, home: Home, phot
         with_trayer.start_tray()
         wait_for(icon_shows(with_trayer, "idle"), "the icon")
         idle = with_trayer.screen().crop(PANEL).tobytes()
-        for number in range(40):
+        for number in range(20):
             home.drop(photographs["coffee"], f"{number}.jpg")
         seen: set[bytes] = set()
 
@@ -263,7 +263,7 @@ def test_a_ring_shows_how_far_the_work_is(with_trayer: Desktop, home: Home, phot
             return len(seen - {idle}) >= 3
 
         wait_for(has_moved, "the ring to move")
-        wait_for(lambda: told(home)["folders"][0]["done"] == 40, "the cut-outs")
+        wait_for(lambda: told(home)["folders"][0]["done"] == 20, "the cut-outs")
         wait_for(lambda: with_trayer.screen().crop(PANEL).tobytes() == idle, "the icon to rest")
 
 

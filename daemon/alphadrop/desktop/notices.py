@@ -79,9 +79,14 @@ class Notices:
         try:
             from desktop_notifier import Attachment, DesktopNotifier, Icon, Urgency
 
-            if self._notifier is None:
-                self._notifier = DesktopNotifier("Alphadrop", Icon(path=self._icon))
-            await self._notifier.send(
+            notifier = self._notifier
+            if notifier is None:
+                # It logs at length what fails, and goes on as if nothing had: so the desktop is asked first.
+                logging.getLogger("desktop_notifier").setLevel(logging.CRITICAL)
+                notifier = DesktopNotifier("Alphadrop", Icon(path=self._icon))
+                await notifier.get_capabilities()
+                self._notifier = notifier
+            await notifier.send(
                 notice.title,
                 notice.text,
                 urgency=Urgency.Critical if notice.is_urgent else Urgency.Normal,

@@ -51,6 +51,7 @@ class TrayIcon:
             self._icon = self._pystray.Icon("alphadrop", self._picture(Look("off")), "Alphadrop")
             if choice.backend == "xorg":
                 _ask_for_clicks(self._icon)
+                _dock_once(self._icon)
         except Exception as error:  # as at the import
             raise _no_tray(choice, error) from error
 
@@ -205,6 +206,17 @@ def _ask_for_clicks(icon: Any) -> None:
     window = icon._window  # noqa: SLF001
     mask = window.get_attributes().your_event_mask
     window.change_attributes(event_mask=mask | X.ButtonPressMask)
+
+
+def _dock_once(icon: Any) -> None:
+    """Ask a panel for room once only: pystray 0.19 asks at each picture, and some panels take that for another icon."""
+    dock = icon._assert_docked  # noqa: SLF001
+
+    def dock_where_it_is_not() -> None:
+        if icon._systray_manager is None:  # noqa: SLF001
+            dock()
+
+    icon._assert_docked = dock_where_it_is_not  # noqa: SLF001
 
 
 def _no_tray(choice: Choice, error: Exception) -> NoTray:
