@@ -5,6 +5,7 @@ What the screen showed is kept as pictures in $ALPHADROP_ARTEFACTS, or in build/
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -19,6 +20,7 @@ from PIL import Image
 
 from alphadrop.client import Client
 from alphadrop.desktop.icons import COLOURS
+from alphadrop.desktop.surroundings import has_tray, look
 from alphadrop.errors import DaemonError
 from daemon_process import Home, running, wait_for
 from desktop_process import Desktop, desktop, needs, sees_gi
@@ -26,6 +28,8 @@ from desktop_process import Desktop, desktop, needs, sees_gi
 TRAYER = "trayer --edge top --align right --widthtype request --heighttype pixel --transparent false".split()
 CLICKS_ONLY = "alphadrop"
 """The class of the window that needs no toolkit."""
+AT_ONCE = 20.0
+"""Seconds that a deed of the menu may take, the daemon's start among them."""
 PANEL = (0, 0, 800, 80)
 """Where every panel is; what else is seen there is of other colours."""
 
@@ -44,7 +48,7 @@ def with_trayer(home: Home) -> Iterator[Desktop]:
     """A panel with an XEmbed tray, and no session bus."""
     with desktop(home, ["trayer"]) as screen:
         screen.start(*TRAYER, "--height", "32")
-        screen.place_of("trayer")
+        wait_for(lambda: has_tray(screen.environment), "the panel's tray")
         yield screen
 
 
@@ -55,7 +59,7 @@ def with_xfce(home: Home) -> Iterator[Desktop]:
         screen.start_bus()
         screen.lend_gi()
         screen.start_xfce()
-        screen.place_of("xfce4-panel")
+        wait_for(lambda: look(screen.environment).has_watcher, "the panel's area for icons")
         yield screen
 
 
@@ -80,6 +84,16 @@ def close_menu(screen: Desktop) -> None:
     wait_for(lambda: not has_menu(screen), "the menu to be closed")
 
 
+def what_is_opened(screen: Desktop) -> Path:
+    """Have what is opened written down instead, a line each; return the file."""
+    opened, programs = screen.home.root / "opened", screen.home.root / "bin"
+    programs.mkdir()
+    (programs / "xdg-open").write_text(f'#!/bin/sh\nprintf "%s\\n" "$*" >>{opened}\n')
+    (programs / "xdg-open").chmod(0o755)
+    screen.variables["PATH"] = f"{programs}:{os.environ['PATH']}"
+    return opened
+
+
 def is_tray_of(process: psutil.Process, home: Home) -> bool:
     try:
         return process.cmdline()[-1:] == ["tray"] and process.environ().get("ALPHADROP_RUN_DIR") == str(home.run)
@@ -100,11 +114,11 @@ def click_icon(screen: Desktop) -> None:
     screen.click(left + width // 2, top + height // 2)
 
 
-def icon_shows(screen: Desktop, look: str) -> Callable[[], bool]:
+def icon_shows(screen: Desktop, state: str) -> Callable[[], bool]:
     """Return whether the panel shows the colour of a state; a panel that scales it changes that a little."""
 
     def shows() -> bool:
-        wanted = COLOURS[look]
+        wanted = COLOURS[state]
         return any(max(abs(a - b) for a, b in zip(seen, wanted, strict=True)) <= 6 for seen in colours(screen))
 
     return shows
@@ -160,12 +174,7 @@ def test_the_daemon_brings_it_along_where_it_is_told_to(with_trayer: Desktop, ho
 @pytest.mark.long
 @with_menu
 def test_the_menu_does_what_it_says(with_xfce: Desktop, home: Home, photographs: dict[str, Path]) -> None:
-    opened = home.root / "opened"
-    programs = home.root / "bin"
-    programs.mkdir()
-    (programs / "xdg-open").write_text(f'#!/bin/sh\nprintf "%s\\n" "$*" >>{opened}\n')
-    (programs / "xdg-open").chmod(0o755)
-    with_xfce.variables["PATH"] = f"{programs}:{os.environ['PATH']}"
+    opened = what_is_opened(with_xfce)
     with_xfce.variables["PYSTRAY_BACKEND"] = "nonsense"  # it is chosen here, whatever others say
     with running(home):
         with_xfce.start_tray()
@@ -173,14 +182,20 @@ def test_the_menu_does_what_it_says(with_xfce: Desktop, home: Home, photographs:
         home.drop(photographs["cat"], "cat.jpg")
         wait_for(lambda: told(home)["folders"][0]["done"] == 1, "the cut-out")
 
-        def choose(*keys: str) -> None:
-            open_menu(with_xfce)
-            with_xfce.press(*keys, "Return")
-            close_menu(with_xfce)
-
         def choose_until(keys: list[str], done: Callable[[], Any], what: str) -> None:
-            choose(*keys)
-            wait_for(done, what)
+            """Choose from the menu; anew where the panel made it anew while keys were pressed."""
+
+            def chosen() -> bool:
+                open_menu(with_xfce)
+                with_xfce.press(*keys, "Return")
+                with contextlib.suppress(AssertionError):
+                    wait_for(lambda: not has_menu(with_xfce), "the menu to be closed", AT_ONCE)
+                    wait_for(done, what, AT_ONCE)
+                    return True
+                with_xfce.press("Escape", "Escape", "Escape")
+                return bool(done())
+
+            wait_for(chosen, what)
 
         open_menu(with_xfce)
         with_xfce.press("Down", "Down", "Right")
@@ -194,9 +209,10 @@ def test_the_menu_does_what_it_says(with_xfce: Desktop, home: Home, photographs:
         wait_for(icon_shows(with_xfce, "paused"), "the icon to show the pause of another program")
         wait_for(lambda: with_xfce.screen().crop((0, 33, 420, 330)).tobytes() != before, "the menu to tell of it")
         assert has_menu(with_xfce)  # other words are no reason to close it
-        with_xfce.press("Down", "Return")
+        with_xfce.press("Escape", "Escape")
         close_menu(with_xfce)
-        wait_for(lambda: not is_paused(home), "the end of the pause")
+        Client(home.run).resume()
+        wait_for(icon_shows(with_xfce, "idle"), "the icon to show the end of that pause")
 
         choose_until(["Down"], lambda: is_paused(home), "the pause")
         wait_for(icon_shows(with_xfce, "paused"), "the icon to show the pause")
@@ -231,9 +247,9 @@ def test_every_state_is_seen_in_every_panel(home: Home, dark: bool, size: int) -
         box = (0, 0, size + 30, size + 10)
         shown: list[Image.Image] = []
 
-        def keep(look: str) -> None:
-            wait_for(icon_shows(screen, look), f"the icon to show {look}")
-            screen.keep(f"{look}-{'dark' if dark else 'light'}-{size}", box)
+        def keep(state: str) -> None:
+            wait_for(icon_shows(screen, state), f"the icon to show {state}")
+            screen.keep(f"{state}-{'dark' if dark else 'light'}-{size}", box)
             shown.append(screen.screen().crop(PANEL))
 
         screen.start_tray("--backend", "appindicator")
@@ -272,6 +288,7 @@ def test_notifications_are_received(with_trayer: Desktop, home: Home, photograph
     needs("dunst", "dunstctl", "dbus-daemon")
     with_trayer.start_bus()
     with_trayer.start("dunst", "-conf", "/dev/null")
+    opened = what_is_opened(with_trayer)
 
     def notices() -> list[tuple[str, str]]:
         listed = with_trayer.run("dunstctl", "history")
@@ -291,6 +308,9 @@ def test_notifications_are_received(with_trayer: Desktop, home: Home, photograph
         (home.root / "broken.jpg").rename(home.input / "broken.jpg")
         wait_for(are_shown(1), "the first result")
         with_trayer.keep("notification", (440, 0, 800, 160))
+        with_trayer.run("dunstctl", "action")
+        wait_for(opened.exists, "the first result to be opened")
+        assert Path(opened.read_text().strip()).parent == home.output
         wait_for(are_shown(2), "the end of the batch")
         with_trayer.keep("notifications", (440, 0, 800, 240))
         with_trayer.run("dunstctl", "close-all")
