@@ -96,6 +96,7 @@ class Desktop:
 
     def lend_gi(self) -> None:
         """Let the icon's process see the system's PyGObject, and nothing else of the system's."""
+        assert sees_gi(), "the system's PyGObject is of another Python than this one, or not installed (python3-gi)"
         lent = self.home.root / "lent"
         lent.mkdir(exist_ok=True)
         with contextlib.suppress(FileExistsError):
