@@ -69,6 +69,7 @@ class Desktop:
 
     home: Home
     display: str
+    server: subprocess.Popen[str]
     processes: list[subprocess.Popen[str]] = field(default_factory=list)
     variables: dict[str, str] = field(default_factory=dict)
 
@@ -182,7 +183,7 @@ def desktop(home: Home, programs: Sequence[str], screen: str = "800x500x24") -> 
     os.close(write)
     with os.fdopen(read) as told:
         display = f":{told.readline().strip()}"
-    running = Desktop(home, display)
+    running = Desktop(home, display, server)
     try:
         yield running
     finally:

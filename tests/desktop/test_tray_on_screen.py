@@ -162,6 +162,18 @@ def test_the_icon_is_there_before_panel_and_daemon_and_outlives_both(home: Home)
 
 
 @pytest.mark.long
+def test_it_ends_with_the_session(home: Home) -> None:
+    with desktop(home, ["trayer"]) as screen:
+        screen.start(*TRAYER, "--height", "32")
+        wait_for(lambda: has_tray(screen.environment), "the panel's tray")
+        tray = screen.start_tray("--backend", "xorg")
+        wait_for(icon_shows(screen, "off"), "the icon")
+        screen.server.terminate()
+        screen.server.wait(timeout=60)
+        wait_for(lambda: tray.poll() is not None, "the icon's end")
+
+
+@pytest.mark.long
 def test_the_daemon_brings_it_along_where_it_is_told_to(with_trayer: Desktop, home: Home) -> None:
     home.configure(top="tray: on")
     with_trayer.start(sys.executable, "-m", "alphadrop", "run")

@@ -41,9 +41,10 @@ def look(environment: Mapping[str, str] | None = None) -> Surroundings:
     )
 
 
-def has_tray(environment: Mapping[str, str] | None = None) -> bool:
-    """Return whether a panel has an XEmbed tray."""
-    return _x_and_tray(os.environ if environment is None else environment)[1]
+def has_tray(environment: Mapping[str, str] | None = None) -> bool | None:
+    """Return whether a panel has an XEmbed tray; None where no X server answers."""
+    has_x, tray = _x_and_tray(os.environ if environment is None else environment)
+    return tray if has_x else None
 
 
 def _gi() -> tuple[Literal["here", "of another Python", "missing"], dict[str, list[str]]]:

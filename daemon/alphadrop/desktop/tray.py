@@ -105,11 +105,12 @@ class TrayIcon:
     def stop(self) -> None:
         """Take it away; `run` returns, or the process ends. May be called from anywhere, a signal too."""
         self._is_ending = True
-        threading.Thread(target=self._stop, name="stopping", daemon=True).start()
+        threading.Thread(target=self._icon.stop, name="stopping", daemon=True).start()
+        threading.Thread(target=self._end, name="ending", daemon=True).start()
 
-    def _stop(self) -> None:
-        self._icon.stop()
-        # Some panels take the window away without telling: then nothing wakes the one who waits for that.
+    def _end(self) -> None:
+        # Some panels take the window away without telling, and an X server that is gone tells nothing at all: then
+        # nothing wakes those who wait for that.
         if not self._ended.wait(_FAREWELL):
             os._exit(0)
 

@@ -172,11 +172,13 @@ class Tray:
             time.sleep(max(0.0, shown_at + _AT_MOST_EVERY - time.monotonic()))
 
     def _keep_docked(self) -> None:
-        """Go into a panel that comes, or comes anew: without a toolkit nobody else looks for one."""
-        was_there = has_tray()
+        """Go into a panel that comes, or comes anew, and end with the X server: no toolkit does that here."""
+        was_there: bool | None = False  # it may have come after the icon looked for it
         while True:
             time.sleep(_LOOK_FOR_PANEL)
             is_there = has_tray()
+            if is_there is None and was_there is None:
+                self._icon.stop()
             if is_there and not was_there:
                 self._icon.show(look_of(self._state), title_of(self._state, self._words, datetime.now().astimezone()))
             was_there = is_there
