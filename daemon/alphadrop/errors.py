@@ -40,6 +40,10 @@
     - NoGimp                no GIMP 3 is found
     - GimpNotStarted        it has no folder of plug-ins yet, and has to make that itself
     - PlugInUnusable        the plug-in that came with Alphadrop is not what it should be
+  + DesktopError            something about the desktop that this runs in
+    - TrayRuns              the icon is in the panel already
+    - NoTray                there is no way to put it there
+    - CannotOpen            no program was found that opens a file, folder or page
   + LedgerError             the record of files cannot be used
     - LedgerDamaged         it is not a database, or no longer a whole one
     - LedgerTooNew          a newer Alphadrop wrote it
@@ -65,6 +69,7 @@ __all__ = [
     "AlreadyRunning",
     "BadOptions",
     "Cancelled",
+    "CannotOpen",
     "CannotRead",
     "CannotWrite",
     "CodeRefused",
@@ -74,6 +79,7 @@ __all__ = [
     "DaemonAnswered",
     "DaemonError",
     "DamagedPhoto",
+    "DesktopError",
     "DiskFull",
     "DownloadFailed",
     "EmptyPhoto",
@@ -98,6 +104,7 @@ __all__ = [
     "NoSuchJob",
     "NoSuchKey",
     "NoSuchPhoto",
+    "NoTray",
     "NotRunning",
     "NotYours",
     "PhotoError",
@@ -108,6 +115,7 @@ __all__ = [
     "SocketUnavailable",
     "TargetExists",
     "TooBusy",
+    "TrayRuns",
     "UnknownModel",
     "UnsupportedFormat",
     "printable",
@@ -410,6 +418,30 @@ class PlugInUnusable(GimpError):
     """The plug-in that came with Alphadrop is not what it should be."""
 
     code = "plug_in"
+
+
+class DesktopError(AlphadropError):
+    """Something about the desktop that this runs in."""
+
+    code = "desktop"
+
+
+class TrayRuns(DesktopError):
+    """Another process of this user has the icon in the panel."""
+
+    code = "tray_runs"
+
+
+class NoTray(DesktopError):
+    """There is no way to put an icon into a panel here."""
+
+    code = "no_tray"
+
+
+class CannotOpen(DesktopError):
+    """No program was found that opens a file, a folder or a page."""
+
+    code = "cannot_open"
 
 
 class LedgerError(AlphadropError):

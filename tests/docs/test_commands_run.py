@@ -25,6 +25,8 @@ from manual import PAGES, Block, blocks_of, fences_of
 NOT_RUN = {
     "pip install 'alphadrop[explain]'": "asks a package index; `make install` has it installed",
     "pip install 'alphadrop[quantize]'": "asks a package index; `make install` has it installed",
+    "alphadrop tray &": "needs a panel; tests/desktop/test_tray_on_screen.py has some",
+    "sudo apt install python3-gi gir1.2-ayatanaappindicator3-0.1": "changes the system",
     "pip uninstall --yes onnxruntime": "the environment of the tests is not to lose it",
     "pip install onnxruntime-openvino": "asks a package index, and would take onnxruntime's place",
     "alphadrop models pull u2net": "fetches 176 MB from another host; tests/engine/test_models.py fetches from here",
