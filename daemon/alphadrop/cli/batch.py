@@ -201,6 +201,11 @@ class _Looking:
                 print(f"alphadrop: {name}: {told}", file=sys.stderr)
         self._progress.advance()
 
+    def lose(self, photographs: int) -> None:
+        if self._progress is not None:
+            self._progress.clear()
+        print(f"alphadrop: {photographs:,} photographs lost with their worker are tried again", file=sys.stderr)
+
     def close(self) -> None:
         if self._progress is not None:
             self._progress.close()

@@ -37,6 +37,9 @@ class Observer(Protocol):
     def see(self, row: Row) -> None:
         """One is done, and that is recorded."""
 
+    def lose(self, photographs: int) -> None:
+        """So many were lost with their worker, and are tried once more."""
+
 
 @dataclass(frozen=True, slots=True)
 class Survey:
@@ -128,12 +131,14 @@ def _do(survey: Survey, cutting: Cutting, observer: Observer) -> None:
         for row in rows:
             streak.see(row)
 
-    for _ in range(2):  # what was lost with its worker is done once more, each photograph in a process of its own
+    for _ in range(2):  # what is lost with its worker is tried once more, each photograph in a process of its own
         with closing(cutting(inventory.jobs(), manifest)) as done:  # type: ignore[type-var]
             for rows in done:
                 record(rows)
-        if not inventory.suspect_the_rest():
+        lost = inventory.suspect_the_rest()
+        if not lost:
             return
+        observer.lose(lost)
     record([_lost(job, survey) for job in inventory.jobs()])
 
 

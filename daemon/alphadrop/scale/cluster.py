@@ -28,7 +28,7 @@ from alphadrop.scale.stores import Found
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["Workers", "connected", "cut_on_ray", "on_ray"]
+__all__ = ["Workers", "connected", "cut_on_ray", "on_ray", "room_for"]
 
 _WINDOW = 50_000
 """Photographs that Ray is told of at once: neither its memory nor ours grows with their number."""
@@ -88,7 +88,7 @@ def connected(address: str) -> Iterator[None]:
             )
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
         raise ClusterUnavailable(f"Ray: {error}", "check the address, or leave it to: --ray auto") from error
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # a lost worker is told by the rows that are missing
     try:
         yield
     finally:
@@ -137,7 +137,7 @@ def cut_on_ray(brief: Brief, jobs: Iterable[Job], workers: Workers) -> Iterator[
     import ray
     from ray.data import ActorPoolStrategy, DataContext
 
-    cpus, most_at_first = _room(ray.nodes(), workers)
+    cpus, most_at_first = room_for(ray.nodes(), workers)
     least = workers.least or most_at_first
     brief = replace(brief, recipe=replace(brief.recipe, threads=cpus))
     context = DataContext.get_current()
@@ -156,7 +156,7 @@ def cut_on_ray(brief: Brief, jobs: Iterable[Job], workers: Workers) -> Iterator[
             compute=ActorPoolStrategy(
                 min_size=least,
                 max_size=max(workers.most or least, least),
-                max_tasks_in_flight_per_actor=2 * at_once,
+                max_tasks_in_flight_per_actor=at_once + 1,
                 max_concurrent_calls_per_actor=at_once,
                 enable_true_multi_threading=True,
             ),
@@ -189,7 +189,7 @@ class _Warm:
         return pa.table({"row": [to_line(self._cutter.cut(_job(line))) for line in table["job"].to_pylist()]})
 
 
-def _room(nodes: list[dict[str, Any]], workers: Workers) -> tuple[int, int]:
+def room_for(nodes: list[dict[str, Any]], workers: Workers) -> tuple[int, int]:
     """Return the processors of a worker, and how many workers there is room for."""
     alive = [node["Resources"] for node in nodes if node["Alive"]]
     have = [int(node.get("CPU", 0)) for node in alive]
