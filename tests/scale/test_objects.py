@@ -7,7 +7,7 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +77,11 @@ def cut_outs(s3: S3, bucket: str, prefix: str) -> list[str]:
     ]
 
 
+def times(s3: S3, bucket: str, names: Iterable[str]) -> dict[str, object]:
+    """Return when each cut-out was put."""
+    return {name: s3.client().head_object(Bucket=bucket, Key=f"cut/{name}")["LastModified"] for name in names}
+
+
 def test_objects_are_listed_put_and_read(s3: S3, bucket: str, shop: Bucket) -> None:
     assert not shop.is_there()
     with pytest.raises(CannotRead, match="there is none"):
@@ -140,10 +145,7 @@ def test_a_killed_driver_goes_on_in_a_bucket(s3: S3, bucket: str, home: Home, ph
     wait_for(lambda: len(cut_outs(s3, bucket, "cut")) >= 5, "five cut-outs")
     started.send_signal(signal.SIGKILL)
     started.wait()
-    done = {
-        key: s3.client().head_object(Bucket=bucket, Key=f"cut/{key}")["LastModified"]
-        for key in cut_outs(s3, bucket, "cut")
-    }
+    done = times(s3, bucket, cut_outs(s3, bucket, "cut"))
     assert len(done) < 30
     assert batch(home, s3, *words[4:]).returncode == 0
     assert len(cut_outs(s3, bucket, "cut")) == 30
