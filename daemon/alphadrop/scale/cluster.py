@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import socket
 import sys
 import warnings
 from collections.abc import Iterable, Iterator
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Workers", "connected", "cut_on_ray", "on_ray", "room_for"]
 
+_SECONDS = 10.0
+"""For which the head of a cluster may be silent."""
 _WINDOW = 50_000
 """Photographs that Ray is told of at once: neither its memory nor ours grows with their number."""
 _BLOCK = 4
@@ -77,6 +80,8 @@ def connected(address: str) -> Iterator[None]:
         import ray.data
     except ImportError:
         raise ScaleMissing("--ray needs an extra that is not installed", "pip install 'alphadrop[scale]'") from None
+    if address != "auto":
+        _refuse_unreachable(address)
     warnings.simplefilter("ignore", ray.util.annotations.RayDeprecationWarning)  # of what pyproject.toml says
     try:
         with _no_remarks():
@@ -93,6 +98,17 @@ def connected(address: str) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def _refuse_unreachable(address: str) -> None:
+    """Raise ClusterUnavailable where nobody answers: Ray itself would try for minutes."""
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal():
+        raise BadOptions(f"{address!r} is no address of a cluster", "write auto, or HOST:PORT")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), _SECONDS).close()
+    except (OSError, OverflowError) as error:
+        raise ClusterUnavailable(f"Ray: {address}: {error}", "check the address, or leave it to: --ray auto") from error
 
 
 @contextmanager

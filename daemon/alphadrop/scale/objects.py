@@ -163,7 +163,8 @@ class Bucket:
             below = []
             for info in infos:
                 name = info.path.removeprefix(f"{self.base}/")
-                if info.base_name.startswith(".") or not _is_plain(name):
+                is_below = info.path.startswith(f"{folder}/")  # of `a//b` a folder would be found in itself
+                if not is_below or info.base_name.startswith(".") or not _is_plain(name):
                     continue
                 if info.type == fs.FileType.Directory:
                     below.append(info.path)
