@@ -89,7 +89,7 @@ networks: $(STAMP)
 bench: $(STAMP) networks gimp-3.0-root $(SCORER)/.installed
 	$(BIN)/python benchmarks/bench.py $(BENCH)
 	PYTHONPATH=tests $(BIN)/python benchmarks/latency.py
-	PYTHONPATH=tests $(BIN)/python benchmarks/scale.py
+	PYTHONPATH=tests $(BIN)/python benchmarks/scale.py memory
 	if [ -n "$$ALPHADROP_EVAL" ]; then \
 	  $(BIN)/python benchmarks/accuracy.py --scorer $(SCORER)/bin/python --model $(NETWORKS)/u2net.onnx u2net-int8; \
 	else echo "ALPHADROP_EVAL is not set: accuracy was not measured"; fi
