@@ -50,7 +50,7 @@ $(VENV)/.runtime: $(BIN)/python pyproject.toml constraints.txt
 	touch $@
 
 $(STAMP): $(BIN)/python pyproject.toml constraints.txt
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[heic,quantize,explain,notifications]' --group test --group check
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[heic,quantize,explain,notifications,scale]' --group test --group check
 	touch $@ $(VENV)/.runtime
 
 install: $(STAMP)
@@ -109,6 +109,7 @@ bench: $(STAMP) networks gimp-3.0-root $(SCORER)/.installed
 	PYTHONPATH=tests $(BIN)/python benchmarks/web.py
 	$(BIN)/python benchmarks/explain.py $(if $(BENCH),--runs 3) \
 	  u2net-int8 u2netp=$(NETWORKS)/u2netp.onnx u2net=$(NETWORKS)/u2net.onnx
+	PYTHONPATH=tests $(BIN)/python benchmarks/scale.py memory
 	if [ -n "$$ALPHADROP_EVAL" ]; then \
 	  $(BIN)/python benchmarks/accuracy.py --scorer $(SCORER)/bin/python --model $(NETWORKS)/u2net.onnx u2net-int8; \
 	else echo "ALPHADROP_EVAL is not set: accuracy was not measured"; fi

@@ -47,6 +47,12 @@
   + LedgerError             the record of files cannot be used
     - LedgerDamaged         it is not a database, or no longer a whole one
     - LedgerTooNew          a newer Alphadrop wrote it
+  + BatchError              something about a batch
+    - BatchRunning          another batch works on the same target
+    - BatchStopped          what was met concerns every photograph that is left
+    - ScaleMissing          object stores and Ray need an extra that is not installed
+    - StoreRefused          an object store said no: credentials, or there is no such bucket
+    - ClusterUnavailable    Ray cannot be started or reached
   + NoSuchJob               the record has no file of this number
   + NoSuchPhoto             an upload of this number is not kept, or no longer
   + NoSuchExplanation       pictures of this number are not kept, or no longer
@@ -68,10 +74,14 @@ __all__ = [
     "AlphadropError",
     "AlreadyRunning",
     "BadOptions",
+    "BatchError",
+    "BatchRunning",
+    "BatchStopped",
     "Cancelled",
     "CannotOpen",
     "CannotRead",
     "CannotWrite",
+    "ClusterUnavailable",
     "CodeRefused",
     "ConfigError",
     "ConfigProblem",
@@ -112,7 +122,9 @@ __all__ = [
     "PlugInUnusable",
     "ProviderUnavailable",
     "QuantizeFailed",
+    "ScaleMissing",
     "SocketUnavailable",
+    "StoreRefused",
     "TargetExists",
     "TooBusy",
     "TrayRuns",
@@ -462,6 +474,43 @@ class LedgerTooNew(LedgerError):
 
     code = "ledger_too_new"
     transient = False
+
+
+class BatchError(AlphadropError):
+    """Something about a batch as a whole."""
+
+    code = "batch"
+
+
+class BatchRunning(BatchError):
+    """Another batch works on the same target."""
+
+    code = "batch_running"
+
+
+class BatchStopped(BatchError):
+    """What was met concerns every photograph that is left, and so they were left."""
+
+    code = "batch_stopped"
+
+
+class ScaleMissing(BatchError):
+    """Object stores and Ray need packages that are not installed."""
+
+    code = "scale_missing"
+
+
+class StoreRefused(BatchError):
+    """An object store said no: wrong credentials, no rights, or no such bucket."""
+
+    code = "store_refused"
+    transient = True
+
+
+class ClusterUnavailable(BatchError):
+    """Ray cannot be started or reached."""
+
+    code = "cluster"
 
 
 class NoSuchJob(AlphadropError):

@@ -11,7 +11,8 @@ from alphadrop import __version__
 from alphadrop.cli import main
 
 COMMANDS = [
-    "run", "status", "pause", "resume", "stop", "jobs", "retry", "undo", "cut", "explain", "web", "tray", "models",
+    "run", "status", "pause", "resume", "stop", "jobs", "retry", "undo", "cut", "batch", "explain", "web", "tray",
+    "models",
     "config", "gimp", "doctor",
 ]  # fmt: skip
 ACTIONS = {
@@ -67,11 +68,12 @@ def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == f"alphadrop {__version__}\n"
 
 
-@pytest.mark.parametrize("command", [[], ["cut"], ["explain"], ["status"], ["pause"], ["jobs"]], ids=str)
+@pytest.mark.parametrize("command", [[], ["cut"], ["batch"], ["explain"], ["status"], ["pause"], ["jobs"]], ids=str)
 def test_help_loads_nothing_large(command: list[str]) -> None:
     program = (
         "import sys\nfrom alphadrop.cli import main\ntry:\n  main(sys.argv[1:])\nfinally:\n"
         "  large = {'numpy', 'PIL', 'onnxruntime', 'fastapi', 'uvicorn', 'pydantic', 'yaml', 'watchdog', 'tqdm'}\n"
+        "  large |= {'ray', 'pyarrow', 'pandas'}\n"
         "  print(sorted(large & set(sys.modules)), file=sys.stderr)\n"
     )
     done = subprocess.run(

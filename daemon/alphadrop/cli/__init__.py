@@ -25,6 +25,7 @@ COMMANDS = {
     "retry": ("jobs", "cut photographs of the hot folders again"),
     "undo": ("jobs", "bring originals back that were moved away"),
     "cut": ("cut", "cut out the photographs named here"),
+    "batch": ("batch", "cut out every photograph of a folder or a bucket, on this machine or on many"),
     "explain": ("explain", "show what each stage of a network makes of a photograph"),
     "web": ("web", "open the web page in your browser, say which browsers are let in"),
     "tray": ("tray", "show an icon in the panel, with what is done and a menu"),
