@@ -39,6 +39,7 @@
     - NoGimp                no GIMP 3 is found
     - GimpNotStarted        it has no folder of plug-ins yet, and has to make that itself
     - PlugInUnusable        the plug-in that came with Alphadrop is not what it should be
+  + NotWhole                this installation is not what it should be
   + LedgerError             the record of files cannot be used
     - LedgerDamaged         it is not a database, or no longer a whole one
     - LedgerTooNew          a newer Alphadrop wrote it
@@ -95,6 +96,7 @@ __all__ = [
     "NoSuchKey",
     "NoSuchPhoto",
     "NotRunning",
+    "NotWhole",
     "NotYours",
     "PhotoError",
     "PhotoTooLarge",
@@ -400,6 +402,12 @@ class PlugInUnusable(GimpError):
     """The plug-in that came with Alphadrop is not what it should be."""
 
     code = "plug_in"
+
+
+class NotWhole(AlphadropError):
+    """A file that came with Alphadrop is not what it should be, or its program cannot be found."""
+
+    code = "not_whole"
 
 
 class LedgerError(AlphadropError):

@@ -30,6 +30,9 @@ COMMANDS = {
     "models": ("models", "list, fetch, check and quantize networks"),
     "config": ("config", "make, check and show the configuration"),
     "gimp": ("gimp", "put the plug-in into GIMP, take it out, say how it is there"),
+    "autostart": ("autostart", "start Alphadrop with your session, or no more"),
+    "desktop": ("desktop", "put Alphadrop into the menus of your desktop and file managers"),
+    "uninstall": ("uninstall", "take back everything that was put outside the package"),
     "doctor": ("doctor", "look at the installation, say what is wrong and how to mend it"),
 }
 """Each command's module in this room, where `define_<command>` adds its arguments, and its help."""

@@ -128,6 +128,7 @@ class HotFolders:
         self._returning: set[int] = set()
         """Numbers of the rows whose original somebody brings back."""
         self._returning_lock = threading.Lock()
+        self._rounds = 0
         self._minding = threading.Thread(target=self._mind, name="minding", daemon=True)
         # One reads or writes while another is with the network; more would only wait for it.
         self._hands = min(4, usable_cpus() + 1)
@@ -171,6 +172,15 @@ class HotFolders:
     def trouble(self) -> LedgerError | None:
         """What keeps the ledger from being used at the moment."""
         return self._trouble
+
+    @property
+    def rounds(self) -> int | None:
+        """How often what all folders have in common has been minded; None before `start`."""
+        return None if self._minding.ident is None else self._rounds
+
+    def go_round(self) -> None:
+        """Mind it now, so that `rounds` grows before long."""
+        self._mind_now.set()
 
     # Pause ----------------------------------------------------------------------------------------------------------
 
@@ -331,6 +341,7 @@ class HotFolders:
                 self._mind_all(clocks)
             except Exception:
                 _log.exception("minding the folders failed and is tried again")
+            self._rounds += 1
             wait = self._until_next()
             clocks.expect(wait)
             self._mind_now.wait(wait)
