@@ -118,7 +118,7 @@ class Placeholders:
     def _is_harmless(self, core: str) -> bool:
         """Return whether a text holds Alphadrop's own words and numbers only, and is no name of a file."""
         bare = _MARKED.sub("", core)
-        if os.sep in bare or _SUFFIX.search(bare) or "\\" in bare:
+        if bare.startswith(os.sep) or _SUFFIX.search(bare) or "\\" in bare:
             return bare == os.sep
         return all(word.casefold() in _vocabulary() for word in _WORD.findall(bare))
 
@@ -146,10 +146,11 @@ def _modules(package: Path) -> Iterable[Path]:
 
 
 def _said_in(module: Path) -> list[str]:
-    """Return the texts in a program, and the names that it gives to things."""
-    found = []
-    for node in ast.walk(ast.parse(module.read_bytes())):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+    """Return the texts in a program, but for what only its readers see, and the names that it gives to things."""
+    found, nodes = [], list(ast.walk(ast.parse(module.read_bytes())))
+    docstrings = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
+    for node in nodes:
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings:
             found.append(node.value)
         elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             found.append(node.name)

@@ -35,7 +35,10 @@ def entry(name: str, desk: Desk, command: Sequence[str]) -> bytes:
         if line == _TRY:
             line = f"TryExec={command[0]}".replace("\\", "\\\\")
         elif line.startswith(_EXEC) or line == _EXEC.rstrip():
-            line = f"Exec={for_entry(placed(desk, command))} {line.removeprefix(_EXEC)}"
+            program = placed(desk, command)
+            if "%" in program[0]:  # GLib looks for it before it reads the signs
+                program = ("env", *program)
+            line = f"Exec={for_entry(program)} {line.removeprefix(_EXEC)}"
         lines.append(line)
     return "\n".join([*lines, ""]).encode()
 

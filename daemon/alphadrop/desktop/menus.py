@@ -114,11 +114,12 @@ class Menus:
         Raises:
             CannotRead, CannotWrite: the file system refused.
         """
-        yield from record.take_back("desktop", self.pieces())
-        removed = self._take_action_out(record)
-        if removed is not None:
-            yield removed
-        self._refresh(record, installed=False)
+        done = list(record.take_back("desktop", self.pieces()))
+        if action := self._take_action_out(record):
+            done.append(action)
+        if done:
+            self._refresh(record, installed=False)
+        yield from done
 
     def has_action(self) -> bool:
         """Return whether Thunar's list has our action."""

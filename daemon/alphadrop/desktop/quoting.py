@@ -34,7 +34,8 @@ def for_entry(words: Sequence[str]) -> str:
 
 def for_systemd(words: Sequence[str], variables: Mapping[str, str] | None = None) -> tuple[str, list[str]]:
     """Return a command as ExecStart holds it (systemd.service(5)), and the lines that set variables for it."""
-    program, *arguments = words
+    # Of a program's own name systemd takes neither quotes nor backslashes.
+    program, *arguments = ("/usr/bin/env", *words) if re.search(r"[\"'\\]", words[0]) else words
     # In the program's own name nothing is put in the place of a variable.
     command = [_systemd_word(program), *(_systemd_word(word).replace("$", "$$") for word in arguments)]
     return " ".join(command), [

@@ -82,6 +82,8 @@ class _Row:
     """Whether an edited file was there before."""
     modified_ns: int = 0
     """When it had been changed last, then."""
+    mode: int = 0
+    """Its permission bits, then."""
 
 
 class Record:
@@ -187,11 +189,12 @@ class Record:
         if found is None:
             self._note(_Row(str(path), group, "edited", _digest(base)))
         else:
-            modified_ns = os.stat(path).st_mtime_ns
-            self._note(_Row(str(path), group, "edited", _digest(found[1]), existed=True, modified_ns=modified_ns))
+            was, digest = os.stat(path), _digest(found[1])
+            mode = stat.S_IMODE(was.st_mode)
+            self._note(_Row(str(path), group, "edited", digest, True, was.st_mtime_ns, mode))
 
     def settle(self, path: Path) -> Done | None:
-        """Give a file its old time of change, or remove it, where nothing of ours is in it any more.
+        """Give a file its old time of change and permissions, or remove it, where nothing of ours is in it any more.
 
         Returns:
             What became of it; None where it was never edited.
@@ -204,6 +207,7 @@ class Record:
         try:
             if found is not None and _digest(found[1]) == row.digest:
                 if row.existed:
+                    os.chmod(path, row.mode)
                     os.utime(path, ns=(os.stat(path).st_atime_ns, row.modified_ns))
                 else:
                     os.unlink(path)
@@ -258,7 +262,7 @@ def _read(path: Path) -> tuple[str, bytes] | None:
             return "other", b""
         with open(path, "rb") as stream:
             return "file", stream.read(_ENOUGH)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
         raise reading_failed(path, error) from error

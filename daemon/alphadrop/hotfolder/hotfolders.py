@@ -10,6 +10,7 @@ import contextlib
 import itertools
 import json
 import logging
+import math
 import os
 import threading
 import time
@@ -123,6 +124,9 @@ class HotFolders:
         self._follow_settings()
         self._worker = Worker(pipeline, ledger, self._open_folders, wake=lambda: self._work_now.set())
         self._pause: Pause | None = None
+        self._pause_lock = threading.Lock()
+        self._pause_over = math.inf
+        """By the clock that nobody sets; the one on the wall goes on while the machine sleeps, too."""
         self._trouble: LedgerError | None = None
         self._next_purge = 0.0
         self._returning: set[int] = set()
@@ -145,7 +149,7 @@ class HotFolders:
         unfinished = self._ledger.recover()
         if unfinished:
             _log.warning("%d files were not finished last time and are done again", len(unfinished))
-        self._pause = _read_pause(self._ledger.read_note(_PAUSED))
+        self._rest(*_read_pause(self._ledger.read_note(_PAUSED)))
         self._minding.start()
 
     def begin_work(self) -> None:
@@ -188,9 +192,13 @@ class HotFolders:
     def paused(self) -> Pause | None:
         """Whether the folders rest, and for how long."""
         pause = self._pause
-        if pause is not None and pause.until is not None and time.time() >= pause.until:
+        if pause is None or pause.until is None:
+            return pause
+        left, now = self._pause_over - time.monotonic(), time.time()
+        if now >= pause.until or left <= 0:
             return None
-        return pause
+        # Where the clock on the wall was set back meanwhile, the pause is no longer for that.
+        return pause if pause.until - now <= left + _GAP else Pause(now + left)
 
     def pause(self, until: float | None = None) -> None:
         """Let the folders rest, over restarts too; what is being cut is finished.
@@ -201,8 +209,14 @@ class HotFolders:
         Raises:
             LedgerError: it cannot be kept.
         """
-        self._ledger.keep_note(_PAUSED, json.dumps({"until": until}))
-        self._pause = Pause(until)
+        seconds = None if until is None else until - time.time()
+        with self._pause_lock:
+            self._ledger.keep_note(_PAUSED, json.dumps({"until": until, "seconds": seconds}))
+            self._rest(Pause(until), seconds)
+
+    def _rest(self, pause: Pause | None, seconds: float | None) -> None:
+        self._pause_over = math.inf if seconds is None else time.monotonic() + seconds
+        self._pause = pause
 
     def resume(self) -> None:
         """End a pause.
@@ -210,9 +224,19 @@ class HotFolders:
         Raises:
             LedgerError: it cannot be kept.
         """
+        with self._pause_lock:
+            self._end_pause()
+
+    def _end_pause(self) -> None:
         self._ledger.keep_note(_PAUSED, "")
         self._pause = None
         self._work_now.set()
+
+    def _forget_pause(self) -> None:
+        """End a pause that is over: whatever the clock on the wall says at the next start, it does not begin again."""
+        with self._pause_lock, contextlib.suppress(LedgerError):
+            if self._pause is not None and self.paused is None:
+                self._end_pause()
 
     # Jobs -----------------------------------------------------------------------------------------------------------
 
@@ -357,6 +381,7 @@ class HotFolders:
             with contextlib.suppress(LedgerError):
                 self._worker.let_go()
         self._mind_silence()
+        self._forget_pause()
         self._purge()
         if all(lookout.has_looked or lookout.is_silent for lookout in self._lookouts):
             self._armed.set()
@@ -591,8 +616,16 @@ def _with_hold(health: FolderHealth, hold: Hold | None) -> FolderHealth:
     return FolderHealth(state, str(hold.error), health.warning)
 
 
-def _read_pause(note: str) -> Pause | None:
-    return Pause(json.loads(note)["until"]) if note else None
+def _read_pause(note: str) -> tuple[Pause | None, float | None]:
+    """Return a pause that was kept, and how many seconds it is to last at most, however the clock was set since."""
+    if not note:
+        return None, None
+    told = json.loads(note)
+    until, seconds = told["until"], told.get("seconds")
+    if until is None:
+        return Pause(), None
+    left = until - time.time()
+    return Pause(until), left if seconds is None else min(left, seconds)
 
 
 def _join(threads: Sequence[threading.Thread], timeout: float) -> None:
