@@ -169,11 +169,12 @@ def _print_soft(engine: Engine, peer: Peer | None, truths: Iterable[Truth]) -> N
     found = 0
     for truth in truths:
         mattes = {f"ours, {edges}": _matte(engine, truth.image, edges) for edges in ("plain", "refined")}
-        if _overlap(mattes["ours, plain"], truth.alpha) <= FOUND:
-            continue
-        found += 1
         if peer is not None:
             mattes |= {f"rembg {way}": peer.cut(way, truth.image)[0][..., 3] for way in ("default", "-a")}
+        unrefined = [mattes[name] for name in ("ours, plain", "rembg default") if name in mattes]
+        if any(_overlap(matte, truth.alpha) <= FOUND for matte in unrefined):
+            continue
+        found += 1
         for name, matte in mattes.items():
             errors.setdefault(name, []).append(_errors(matte, truth.alpha))
     print(f"\n{found} photographs with a soft truth whose subject is found (IoU above {FOUND})\n")
@@ -263,7 +264,7 @@ def _print_colours(folder: Path, peer: Peer | None) -> None:
 
 
 def _cleaned(composite: Composite) -> NDArray[np.uint8]:
-    return np.asarray(cleaned(composite.image, composite.alpha))
+    return np.asarray(cleaned(composite.image, composite.alpha).whole())
 
 
 def _colour_error(colours: NDArray[np.uint8], composite: Composite) -> float:

@@ -1,6 +1,7 @@
 """A real GIMP in a Debian root of its own, with the plug-in installed; it is started anew for each job.
 
-GIMP runs without a network: all that it reaches of the daemon is its socket, in the one folder that both see.
+GIMP runs without a network unless asked: all that it reaches of the daemon is its socket, in the one folder that both
+see.
 """
 
 from __future__ import annotations
@@ -75,6 +76,7 @@ class Gimp:
         job: str,
         *,
         screen: bool = False,
+        network: bool = False,
         run_folder: str = "/mnt/r",
         profile: str = "profile",
         environment: Mapping[str, str] | None = None,
@@ -101,7 +103,7 @@ class Gimp:
         }
         ended = subprocess.run(
             # Namespaces of its own: mounts, processes and the screen's sockets end with it, however it ends.
-            ["unshare", "-m", "-p", "-n", "-f", "--kill-child", "sh", "-euc", _ENTER, "sh", *gimp],
+            ["unshare", "-mpf", *([] if network else ["-n"]), "--kill-child", "sh", "-euc", _ENTER, "sh", *gimp],
             env={**variables, "ROOT": str(self.root), "SHARED": str(self.shared), "SCREEN": "yes" if screen else ""},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

@@ -911,7 +911,7 @@ def test_any_change_of_a_good_file_gives_settings_or_a_typed_error() -> None:
 
 
 def test_the_registry_is_asked_for_the_models(tmp_path: Path) -> None:
-    (tmp_path / "a.yaml").write_text("model: u2net-int8\n" + FOLDER + "  model: no-such-model\n")
+    (tmp_path / "a.yaml").write_text("model: auto\n" + FOLDER + "  model: no-such-model\n")
     with pytest.raises(ConfigError, match="no model is called `no-such-model`") as caught:
         load(tmp_path / "a.yaml")
     assert len(caught.value.problems) == 1

@@ -23,6 +23,7 @@
     - ProviderUnavailable   the execution provider asked for is not to be had
     - QuantizeFailed        the calibration found nothing to work with
     - ExplainFailed         what is inside the network cannot be shown
+      * ExtraMissing        the package that this needs is not installed
   + ConfigError             all problems of a configuration at once
   + BadOptions              options that contradict each other or make no sense
   + DaemonError
@@ -45,6 +46,7 @@
     - LedgerTooNew          a newer Alphadrop wrote it
   + NoSuchJob               the record has no file of this number
   + NoSuchPhoto             an upload of this number is not kept, or no longer
+  + NoSuchExplanation       pictures of this number are not kept, or no longer
   + JobRefused              what was asked of a file cannot be done with it
   + Cancelled               nobody waits for the result any more
 
@@ -77,6 +79,7 @@ __all__ = [
     "DownloadFailed",
     "EmptyPhoto",
     "ExplainFailed",
+    "ExtraMissing",
     "FileError",
     "GimpError",
     "GimpNotStarted",
@@ -92,6 +95,7 @@ __all__ = [
     "NoGimp",
     "NoPage",
     "NoSubject",
+    "NoSuchExplanation",
     "NoSuchJob",
     "NoSuchKey",
     "NoSuchPhoto",
@@ -284,6 +288,12 @@ class ExplainFailed(ModelError):
     code = "explain"
 
 
+class ExtraMissing(ExplainFailed):
+    """The package that looking into networks needs is not installed."""
+
+    code = "extra_missing"
+
+
 class BadOptions(AlphadropError):
     """Options that contradict each other or make no sense."""
 
@@ -440,6 +450,12 @@ class NoSuchPhoto(AlphadropError):
     """An upload of this number is not kept, or no longer."""
 
     code = "no_such_photo"
+
+
+class NoSuchExplanation(AlphadropError):
+    """The pictures of this number are not kept, or no longer; or none of them has this name."""
+
+    code = "no_such_explanation"
 
 
 class JobRefused(AlphadropError):

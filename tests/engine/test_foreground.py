@@ -28,7 +28,7 @@ def mixed(own: tuple[int, ...], behind: tuple[int, ...], alpha: NDArray[np.uint8
 
 def cleaned(pixels: NDArray[np.uint8], alpha: NDArray[np.uint8]) -> NDArray[np.uint8]:
     image = Image.fromarray(pixels if pixels.shape[2] == 3 else pixels[..., 0])
-    result = np.asarray(foreground.cleaned(image, alpha)).reshape(pixels.shape)
+    result = np.asarray(foreground.cleaned(image, alpha).whole()).reshape(pixels.shape)
     assert image.tobytes() == pixels.tobytes(), "the photograph itself is changed"
     return result
 

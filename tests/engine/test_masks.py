@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from alphadrop.engine.masks import near
+from alphadrop.engine.masks import blocks, near
 
 
 def plain_near(mask: NDArray[np.bool_], reach: int) -> NDArray[np.bool_]:
@@ -23,3 +23,14 @@ def test_near_is_what_is_at_most_so_many_rows_and_columns_away(shape: tuple[int,
     before = mask.copy()
     np.testing.assert_array_equal(near(mask, reach), plain_near(mask, reach))
     np.testing.assert_array_equal(mask, before)
+
+
+@pytest.mark.parametrize("side", [1, 2, 16])
+@pytest.mark.parametrize("shape", [(1, 1), (16, 32), (33, 47)])
+def test_blocks_have_the_least_and_the_greatest_of_their_values(shape: tuple[int, int], side: int) -> None:
+    values = np.random.default_rng(3).integers(0, 256, shape, np.uint8)
+    least, greatest = blocks(values, side)
+    for y, x in np.ndindex(-(-shape[0] // side), -(-shape[1] // side)):
+        block = values[y * side : (y + 1) * side, x * side : (x + 1) * side]
+        assert (least[y, x], greatest[y, x]) == (block.min(), block.max())
+    assert least.shape == greatest.shape == (-(-shape[0] // side), -(-shape[1] // side))

@@ -206,7 +206,7 @@ def _foreground(layer: Layer, was: dict[str, Any]) -> NDArray[np.uint8]:
     """Return the colours that the engine gives the soft edge, shape (H, W, 3)."""
     colours = layer.seen_before[..., : 1 if was["format"].startswith("Y") else 3].copy()
     seen = colours[layer.searched]
-    image = cleaned(Image.fromarray(np.squeeze(seen).copy()), layer.matte[layer.searched])
+    image = cleaned(Image.fromarray(np.squeeze(seen).copy()), layer.matte[layer.searched]).whole()
     seen[:] = np.asarray(image).reshape(seen.shape)
     return np.broadcast_to(colours, (*colours.shape[:2], 3))
 
@@ -361,10 +361,10 @@ def test_a_text_layer_can_be_erased(answers: dict[str, Any]) -> None:
     assert answers["text"]["before"] != answers["text"]["after"]
 
 
-def _alone(gimp: Gimp, run_folder: str, picture: str = "small") -> dict[str, Any]:
+def _alone(gimp: Gimp, run_folder: str, picture: str = "small", *, network: bool = False) -> dict[str, Any]:
     """What became of one image, with the daemon looked for in a folder of its own."""
     cases = {"alone": {"kind": "rgb", "of": {"picture": picture}}}
-    answer: dict[str, Any] = gimp.run("cases", run_folder=run_folder, cases=cases)["alone"]
+    answer: dict[str, Any] = gimp.run("cases", run_folder=run_folder, network=network, cases=cases)["alone"]
     return answer
 
 
@@ -385,6 +385,18 @@ def test_what_a_crashed_daemon_left_leads_nowhere(gimp: Gimp) -> None:
         endpoint = {"api": 1, "socket": None, "port": somebody_else.getsockname()[1], "token": "secret"}
         (folder / "endpoint.json").write_text(json.dumps(endpoint))
         assert _alone(gimp, "/mnt/stale")["message"] == NOT_RUNNING
+
+
+@pytest.mark.long
+def test_a_daemon_without_a_socket_is_reached_by_its_port(gimp: Gimp) -> None:
+    too_long_for_a_socket = gimp.shared / ("l" * 110)
+    home = Home(too_long_for_a_socket)
+    home.configure()
+    with running(home):
+        assert not (home.run / "api.sock").exists()
+        answer = _alone(gimp, f"/mnt/{too_long_for_a_socket.name}/r", "astronaut", network=True)
+    assert answer["status"] == "success", answer
+    assert answer["before"] != answer["after"]
 
 
 @pytest.mark.long

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["near"]
+__all__ = ["blocks", "near"]
 
 
 def near(mask: NDArray[np.bool_], reach: int) -> NDArray[np.bool_]:
@@ -19,3 +19,20 @@ def near(mask: NDArray[np.bool_], reach: int) -> NDArray[np.bool_]:
         grown[:, :-1] |= mask[:, 1:]
         mask = grown.copy()
     return grown
+
+
+def blocks(values: NDArray[np.uint8], side: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Return the least and the greatest value of each block of a picture, of so many pixels a side or what is left.
+
+    Args:
+        values: shape (H, W).
+        side: in pixels.
+
+    Returns:
+        Two arrays of shape (H / side, W / side), rounded up.
+    """
+    columns = range(0, values.shape[1], side)
+    strips = [values[top : top + side] for top in range(0, len(values), side)]
+    least = np.minimum.reduceat([strip.min(axis=0) for strip in strips], columns, axis=1)
+    greatest = np.maximum.reduceat([strip.max(axis=0) for strip in strips], columns, axis=1)
+    return least, greatest

@@ -9,6 +9,7 @@ from numpy.typing import DTypeLike, NDArray
 from PIL import Image
 
 from alphadrop.engine.masks import near
+from alphadrop.engine.patched import Patched
 from alphadrop.engine.tiles import each_strip
 
 __all__ = ["REACH", "StraightRows"]
@@ -23,7 +24,7 @@ _WORDS = {"RGB": np.uint32, "L": np.uint16}
 class StraightRows:
     """A picture whose rows are put together when they are asked for; numpy takes it for an array."""
 
-    image: Image.Image
+    image: Image.Image | Patched
     """Mode L or RGB."""
     alpha: NDArray[np.uint8]
     """Shape (H, W)."""

@@ -12,7 +12,7 @@ from PIL import Image
 
 from alphadrop.engine.cpus import usable_cpus
 
-__all__ = ["TILE", "each_strip", "each_tile", "each_tile_of_grid", "reduced"]
+__all__ = ["TILE", "each_strip", "each_tile", "each_tile_of_grid", "reduced", "span_of"]
 
 TILE = 128
 """Side of a tile in pixels."""
@@ -74,12 +74,12 @@ def _tiles_with(mask: NDArray[np.bool_], side: int) -> Iterator[tuple[slice, sli
         strip = mask[top : top + side]
         used = np.flatnonzero(strip.any(axis=0))
         for tile in np.unique(used // side):
-            across = _span(used[used // side == tile])
-            down = _span(np.flatnonzero(strip[:, across].any(axis=1)))
+            across = span_of(used[used // side == tile])
+            down = span_of(np.flatnonzero(strip[:, across].any(axis=1)))
             yield slice(top + down.start, top + down.stop), across
 
 
-def _span(places: NDArray[np.intp]) -> slice:
+def span_of(places: NDArray[np.intp]) -> slice:
     """Return the span of ascending places."""
     return slice(int(places[0]), int(places[-1]) + 1)
 

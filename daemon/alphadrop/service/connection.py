@@ -9,6 +9,7 @@ import asyncio
 import os
 import socket
 import struct
+import sys
 from http import HTTPStatus
 
 import h11
@@ -31,6 +32,10 @@ _CONNECTIONS = 128
 """At most at once."""
 _BY_PORT = 96
 """Of these by the port, to which every user of the machine can connect: the others are left for this one."""
+_SOL_LOCAL, _LOCAL_PEERCRED = 0, 1
+"""Of macOS, in its header sys/un.h."""
+_XUCRED = struct.Struct("IIh2x16I")
+"""Of macOS, in its header sys/ucred.h: version of the layout, effective user, groups."""
 
 
 class Connection(H11Protocol):
@@ -112,6 +117,9 @@ class Server(uvicorn.Server):
 
 def _is_own(peer: socket.socket) -> bool:
     """Return whether who is at the other end of a Unix socket is this user, or root; the folder's rights say it too."""
+    if sys.platform == "darwin":
+        version, user, *_ = _XUCRED.unpack(peer.getsockopt(_SOL_LOCAL, _LOCAL_PEERCRED, _XUCRED.size))
+        return version == 0 and user in (os.getuid(), 0)
     if not hasattr(socket, "SO_PEERCRED"):
         return True
     _, user, _ = struct.unpack("3i", peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i")))
