@@ -64,15 +64,15 @@ def test_no_name_of_a_file_a_folder_or_a_person_is_in_any_member(
     assert (home.root / "told.zip").stat().st_mode & 0o777 == 0o600
 
     # And it tells what helps.
-    log = told["alphadrop.log"]
-    assert "ready in " in log
-    assert "not a picture that is opened here (use one of JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF)" in log
-    assert log.count(" -> <folder-") == 2
+    lines = told["alphadrop.log"]
+    assert "ready in " in lines
+    assert "not a picture that is opened here (use one of JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF)" in lines
+    assert lines.count(" -> <folder-") == 2
     assert json.loads(told["status.json"])["state"] == "ready"
     assert json.loads(told["configuration.json"])["folders"][0]["edges"] == "plain"
     assert json.loads(told["versions.json"])["packages"]["onnxruntime"]
-    found = {each["what"]: each["verdict"] for each in json.loads(told["doctor.json"])}
-    assert found["model"] == "ok"
+    verdicts = {each["what"]: each["verdict"] for each in json.loads(told["doctor.json"])}
+    assert verdicts["model"] == "ok"
 
 
 def log_file(home: Home) -> Path:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from alphadrop import paths
 from alphadrop.desktop import app_icon
 from alphadrop.errors import NotWhole
 
@@ -30,6 +30,6 @@ def test_each_size_is_a_whole_drop_in_the_colour_of_the_svg() -> None:
 def test_a_shape_of_another_kind_is_an_installation_that_is_not_whole(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(paths.Path, "read_bytes", lambda _: b"<svg><circle/></svg>")
+    monkeypatch.setattr(Path, "read_bytes", lambda _: b"<svg><circle/></svg>")
     with pytest.raises(NotWhole):
         app_icon.png(17)

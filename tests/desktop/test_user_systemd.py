@@ -116,7 +116,7 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Session]:
 
 def is_answering(home: Home) -> bool:
     try:
-        return Client(home.run).status()["state"] == "ready"
+        return bool(Client(home.run).status()["state"] == "ready")
     except DaemonError:
         return False
 
