@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import json
 import logging
-import math
 import os
 import threading
 import time
@@ -23,12 +21,13 @@ from alphadrop.errors import AlphadropError, DiskFull, JobRefused, LedgerError, 
 from alphadrop.hotfolder.folder import FolderHealth, Health, HotFolder, say_health
 from alphadrop.hotfolder.ledger import Ledger, Row
 from alphadrop.hotfolder.originals import bring_back
+from alphadrop.hotfolder.rest import Pause, Rest
 from alphadrop.hotfolder.settings import FolderSettings
 from alphadrop.hotfolder.worker import Hold, Worker
 from alphadrop.pipeline.pipeline import Pipeline
 from alphadrop.pipeline.quiet import lower_priority
 
-__all__ = ["FolderStatus", "HotFolders", "Pause"]
+__all__ = ["FolderStatus", "HotFolders"]
 
 _log = logging.getLogger(__name__)
 _LEAST_WAIT = 0.05
@@ -41,15 +40,6 @@ _PURGE_EVERY = 3600.0
 _NOT_ANSWERING = FolderHealth(
     "not answering", "its disk or server does not answer: see that it is reachable; it goes on by itself"
 )
-_PAUSED = "paused"
-
-
-@dataclass(frozen=True, slots=True)
-class Pause:
-    """Hot folders rest: what is dropped is noted, and cut later."""
-
-    until: float | None = None
-    """Wall clock, seconds since the epoch; None for until told otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,10 +113,7 @@ class HotFolders:
         self._numbers = itertools.count(1)
         self._follow_settings()
         self._worker = Worker(pipeline, ledger, self._open_folders, wake=lambda: self._work_now.set())
-        self._pause: Pause | None = None
-        self._pause_lock = threading.Lock()
-        self._pause_over = math.inf
-        """By the clock that nobody sets; the one on the wall goes on while the machine sleeps, too."""
+        self._rest = Rest(ledger, wall=time.time, steady=time.monotonic)
         self._trouble: LedgerError | None = None
         self._next_purge = 0.0
         self._returning: set[int] = set()
@@ -149,7 +136,7 @@ class HotFolders:
         unfinished = self._ledger.recover()
         if unfinished:
             _log.warning("%d files were not finished last time and are done again", len(unfinished))
-        self._rest(*_read_pause(self._ledger.read_note(_PAUSED)))
+        self._rest.recall()
         self._minding.start()
 
     def begin_work(self) -> None:
@@ -191,14 +178,7 @@ class HotFolders:
     @property
     def paused(self) -> Pause | None:
         """Whether the folders rest, and for how long."""
-        pause = self._pause
-        if pause is None or pause.until is None:
-            return pause
-        left, now = self._pause_over - time.monotonic(), time.time()
-        if now >= pause.until or left <= 0:
-            return None
-        # Where the clock on the wall was set back meanwhile, the pause is no longer for that.
-        return pause if pause.until - now <= left + _GAP else Pause(now + left)
+        return self._rest.pause
 
     def pause(self, until: float | None = None) -> None:
         """Let the folders rest, over restarts too; what is being cut is finished.
@@ -209,14 +189,7 @@ class HotFolders:
         Raises:
             LedgerError: it cannot be kept.
         """
-        seconds = None if until is None else until - time.time()
-        with self._pause_lock:
-            self._ledger.keep_note(_PAUSED, json.dumps({"until": until, "seconds": seconds}))
-            self._rest(Pause(until), seconds)
-
-    def _rest(self, pause: Pause | None, seconds: float | None) -> None:
-        self._pause_over = math.inf if seconds is None else time.monotonic() + seconds
-        self._pause = pause
+        self._rest.begin(until)
 
     def resume(self) -> None:
         """End a pause.
@@ -224,19 +197,8 @@ class HotFolders:
         Raises:
             LedgerError: it cannot be kept.
         """
-        with self._pause_lock:
-            self._end_pause()
-
-    def _end_pause(self) -> None:
-        self._ledger.keep_note(_PAUSED, "")
-        self._pause = None
+        self._rest.end()
         self._work_now.set()
-
-    def _forget_pause(self) -> None:
-        """End a pause that is over: whatever the clock on the wall says at the next start, it does not begin again."""
-        with self._pause_lock, contextlib.suppress(LedgerError):
-            if self._pause is not None and self.paused is None:
-                self._end_pause()
 
     # Jobs -----------------------------------------------------------------------------------------------------------
 
@@ -381,7 +343,8 @@ class HotFolders:
             with contextlib.suppress(LedgerError):
                 self._worker.let_go()
         self._mind_silence()
-        self._forget_pause()
+        if self._rest.forget_if_over():
+            self._work_now.set()
         self._purge()
         if all(lookout.has_looked or lookout.is_silent for lookout in self._lookouts):
             self._armed.set()
@@ -614,18 +577,6 @@ def _with_hold(health: FolderHealth, hold: Hold | None) -> FolderHealth:
     elif isinstance(hold.error, ModelError):
         state = "no model"
     return FolderHealth(state, str(hold.error), health.warning)
-
-
-def _read_pause(note: str) -> tuple[Pause | None, float | None]:
-    """Return a pause that was kept, and how many seconds it is to last at most, however the clock was set since."""
-    if not note:
-        return None, None
-    told = json.loads(note)
-    until, seconds = told["until"], told.get("seconds")
-    if until is None:
-        return Pause(), None
-    left = until - time.time()
-    return Pause(until), left if seconds is None else min(left, seconds)
 
 
 def _join(threads: Sequence[threading.Thread], timeout: float) -> None:
