@@ -28,6 +28,8 @@ def test_what_comes_with_alphadrop_is_there() -> None:
     assert paths.default_config().is_file()
     assert list(paths.units().iterdir())
     assert paths.gimp_plugin().is_file()
+    assert {file.suffix for file in paths.desktop_entries().iterdir()} == {".desktop"}
+    assert paths.icon().is_file()
 
 
 def test_in_a_checkout_it_is_the_repositorys_own() -> None:
@@ -39,6 +41,7 @@ def test_in_a_wheel_it_is_carried_inside_the_package(monkeypatch: pytest.MonkeyP
     assert paths.registry_file() == tmp_path / "models" / "registry.yaml"
     assert paths.default_config() == tmp_path / "config" / "alphadrop.yaml"
     assert paths.units() == tmp_path / "config" / "units"
+    assert paths.desktop_entries() == tmp_path / "config" / "desktop"
     assert paths.gimp_plugin() == tmp_path / "plugins" / "gimp" / "alphadrop" / "alphadrop.py"
 
 
@@ -68,6 +71,7 @@ def test_the_environment_overrides(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert paths.config_file() == tmp_path / "my.yaml"
     assert paths.data_folder() == tmp_path / "data"
     assert paths.ledger_file() == tmp_path / "data" / "ledger.sqlite"
+    assert paths.written_file() == tmp_path / "data" / "written.json"
     assert paths.model_folder() == tmp_path / "data" / "models"
     assert paths.log_file() == tmp_path / "data" / "log" / "alphadrop.log"
     assert paths.run_folder() == tmp_path / "r"

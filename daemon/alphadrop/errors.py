@@ -44,6 +44,7 @@
     - TrayRuns              the icon is in the panel already
     - NoTray                there is no way to put it there
     - CannotOpen            no program was found that opens a file, folder or page
+  + NotWhole                this installation is not what it should be
   + LedgerError             the record of files cannot be used
     - LedgerDamaged         it is not a database, or no longer a whole one
     - LedgerTooNew          a newer Alphadrop wrote it
@@ -116,6 +117,7 @@ __all__ = [
     "NoSuchPhoto",
     "NoTray",
     "NotRunning",
+    "NotWhole",
     "NotYours",
     "PhotoError",
     "PhotoTooLarge",
@@ -454,6 +456,12 @@ class CannotOpen(DesktopError):
     """No program was found that opens a file, a folder or a page."""
 
     code = "cannot_open"
+
+
+class NotWhole(AlphadropError):
+    """A file that came with Alphadrop is not what it should be, or its program cannot be found."""
+
+    code = "not_whole"
 
 
 class LedgerError(AlphadropError):

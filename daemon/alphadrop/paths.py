@@ -14,8 +14,10 @@ __all__ = [
     "config_file",
     "data_folder",
     "default_config",
+    "desktop_entries",
     "embedded_models",
     "gimp_plugin",
+    "icon",
     "ledger_file",
     "log_file",
     "model_folder",
@@ -25,6 +27,7 @@ __all__ = [
     "run_folder",
     "speeds_file",
     "units",
+    "written_file",
 ]
 
 _APP = "alphadrop"
@@ -57,6 +60,16 @@ def default_config() -> Path:
 def units() -> Path:
     """Return the folder of service files for systemd and others."""
     return resources() / "config" / "units"
+
+
+def desktop_entries() -> Path:
+    """Return the folder of entries for menus and file managers."""
+    return resources() / "config" / "desktop"
+
+
+def icon() -> Path:
+    """Return the icon, as SVG."""
+    return Path(__file__).parent / "service" / "page" / "icon.svg"
 
 
 def gimp_plugin() -> Path:
@@ -92,6 +105,11 @@ def ledger_file() -> Path:
 def browsers_file() -> Path:
     """Return the record of the browsers that have a key for the web page."""
     return data_folder() / "browsers.json"
+
+
+def written_file() -> Path:
+    """Return the record of what was written outside Alphadrop's own folders."""
+    return data_folder() / "written.json"
 
 
 def model_folder() -> Path:

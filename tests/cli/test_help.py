@@ -12,13 +12,14 @@ from alphadrop.cli import main
 
 COMMANDS = [
     "run", "status", "pause", "resume", "stop", "jobs", "retry", "undo", "cut", "batch", "explain", "web", "tray",
-    "models",
-    "config", "gimp", "doctor",
+    "models", "config", "gimp", "autostart", "desktop", "uninstall", "doctor",
 ]  # fmt: skip
 ACTIONS = {
     "models": ["list", "pull", "verify", "quantize"],
     "config": ["init", "check", "show", "key"],
     "gimp": ["install", "uninstall", "status"],
+    "autostart": ["enable", "disable", "status"],
+    "desktop": ["install", "uninstall", "status", "open"],
 }
 EVERY = [[name] for name in COMMANDS] + [[name, action] for name, actions in ACTIONS.items() for action in actions]
 
@@ -68,7 +69,9 @@ def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == f"alphadrop {__version__}\n"
 
 
-@pytest.mark.parametrize("command", [[], ["cut"], ["batch"], ["explain"], ["status"], ["pause"], ["jobs"]], ids=str)
+@pytest.mark.parametrize(
+    "command", [[], ["cut"], ["batch"], ["explain"], ["status"], ["pause"], ["jobs"], ["uninstall"]], ids=str
+)
 def test_help_loads_nothing_large(command: list[str]) -> None:
     program = (
         "import sys\nfrom alphadrop.cli import main\ntry:\n  main(sys.argv[1:])\nfinally:\n"

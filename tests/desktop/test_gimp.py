@@ -12,7 +12,8 @@ import pytest
 
 from alphadrop import __version__, paths
 from alphadrop.desktop import gimp
-from alphadrop.desktop.gimp import Edition, State, bake, examine, install, starting_command, uninstall
+from alphadrop.desktop.desk import starting_command
+from alphadrop.desktop.gimp import Edition, State, bake, examine, install, uninstall
 from alphadrop.desktop.gimp_places import Place
 from alphadrop.errors import CannotRead, CannotWrite, GimpNotStarted, PlugInUnusable, TargetExists
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from alphadrop.desktop.desk import Desk
 from alphadrop.desktop.gimp_places import (
     Ask,
-    Desk,
     Gimp,
     Place,
     find_gimps,

@@ -95,7 +95,7 @@ def test_the_wheel_holds_what_is_needed_and_nothing_else(wheel: Path) -> None:
         names = archive.namelist()
     carried = {name.partition("_resources/")[2] for name in names if "_resources/" in name}
     assert {"models/registry.yaml", "models/u2net-int8.onnx", "config/alphadrop.yaml"} <= carried
-    assert "plugins/gimp/alphadrop/alphadrop.py" in carried
+    assert {"plugins/gimp/alphadrop/alphadrop.py", "config/desktop/alphadrop.desktop"} <= carried
     assert "alphadrop/py.typed" in names
     assert {f"alphadrop/service/page/{name}" for name in ("index.html", "style.css", "main.js")} <= set(names)
     assert any(re.search(r"dist-info/.*LICENSE", name) for name in names)

@@ -114,6 +114,37 @@ def test_row_36_files_from_the_future_and_from_long_ago_are_done_once(
     assert ground.fake.runs == len(years) + 1
 
 
+@pytest.mark.parametrize("jump", [-10 * YEAR, 10 * YEAR], ids=["back", "forth"])
+def test_row_36_a_pause_ends_after_its_time_and_for_good_wherever_the_clock_on_the_wall_jumps(
+    ground: Ground, wall: WallClock, monkeypatch: pytest.MonkeyPatch, jump: float
+) -> None:
+    monkeypatch.setattr(hotfolders, "_MOST_WAIT", 0.1)
+    with started(ground) as folders:
+        folders.pause(time.time() + 1)
+        wall.ahead = jump
+        ground.drop("a.png", GREEN)
+        if jump < 0:
+            shown = folders.paused
+            assert shown is not None
+            assert shown.until is not None
+            assert shown.until <= time.time() + 1, "it would be told to last for ten years"
+        until_done(ground, 1)
+        assert folders.paused is None
+        wait_for(lambda: ground.ledger.read_note("paused") == "", "it to be forgotten")
+
+
+def test_row_36_a_pause_that_outlasts_a_restart_is_no_longer_than_it_was_to_be(
+    ground: Ground, wall: WallClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hotfolders, "_MOST_WAIT", 0.1)
+    with started(ground) as folders:
+        folders.pause(time.time() + 1)
+    wall.ahead = -10 * YEAR
+    with started(ground):
+        ground.drop("a.png", GREEN)
+        until_done(ground, 1)
+
+
 # Sleep --------------------------------------------------------------------------------------------------------------
 
 
@@ -136,6 +167,14 @@ def test_row_45_after_a_sleep_what_came_without_events_is_found_and_what_was_hel
         wall.ahead = 8 * 3600
         until_done(ground, 2)
     assert ground.outputs() == {"held.png": RED, "unseen.png": GREEN}
+
+
+def test_row_45_a_pause_goes_on_to_its_end_while_the_machine_sleeps(ground: Ground, wall: WallClock) -> None:
+    with started(ground) as folders:
+        folders.pause(time.time() + 3600)
+        assert folders.paused is not None
+        wall.ahead = 8 * 3600
+        assert folders.paused is None
 
 
 _BLIND = """

@@ -112,9 +112,12 @@ def test_a_signal_during_the_network_lets_the_photograph_be_finished(home: Home,
 
 
 _NEVER_ENDING = """
-import sys, threading
+import os, sys, threading
 from alphadrop.engine import segmenter
-segmenter.OnnxSegmenter.saliency = lambda *_, **__: threading.Event().wait()
+def saliency(*_, **__):
+    open(os.path.join(os.environ["ALPHADROP_DATA_DIR"], "network"), "w").close()
+    threading.Event().wait()
+segmenter.OnnxSegmenter.saliency = saliency
 from alphadrop.cli import main
 sys.exit(main())
 """
@@ -146,7 +149,7 @@ def test_a_file_that_takes_longer_than_the_grace_is_put_back_and_the_end_is_in_o
     with begun(home, sys.executable, "-c", _SHORT_GRACE) as process:
         wait_for(lambda: status(home).get("state") == "ready", "the daemon")
         home.drop(photographs["cat"], "a.jpg")
-        wait_for(lambda: counts(home)["working"] == 1, "the work to begin")
+        wait_for((home.root / "data" / "network").exists, "the network to begin")
         process.terminate()
         assert process.wait(timeout=PATIENCE) == 0
     assert "took too long" in log_of(home)

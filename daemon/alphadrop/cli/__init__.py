@@ -27,11 +27,14 @@ COMMANDS = {
     "cut": ("cut", "cut out the photographs named here"),
     "batch": ("batch", "cut out every photograph of a folder or a bucket, on this machine or on many"),
     "explain": ("explain", "show what each stage of a network makes of a photograph"),
-    "web": ("web", "open the web page in your browser, say which browsers are let in"),
+    "web": ("web", "open the web page in your browser, say who is let in"),
     "tray": ("tray", "show an icon in the panel, with what is done and a menu"),
     "models": ("models", "list, fetch, check and quantize networks"),
     "config": ("config", "make, check and show the configuration"),
     "gimp": ("gimp", "put the plug-in into GIMP, take it out, say how it is there"),
+    "autostart": ("autostart", "start Alphadrop with your session, or no more"),
+    "desktop": ("desktop", "put Alphadrop into the menus of your desktop and file managers"),
+    "uninstall": ("uninstall", "take back everything that was put outside the package"),
     "doctor": ("doctor", "look at the installation, say what is wrong and how to mend it"),
 }
 """Each command's module in this room, where `define_<command>` adds its arguments, and its help."""
@@ -39,6 +42,14 @@ COMMANDS = {
 _EXIT_STATUS = """\
 exit status: 0 done (no subject included), 1 some inputs failed (each named on standard error),
 2 bad usage or configuration, 3 another daemon runs, 4 no daemon runs"""
+
+
+class _Formatter(argparse.RawDescriptionHelpFormatter):
+    """Gives every command one line."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog)
+        self._action_max_length = max(map(len, COMMANDS)) + 4
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -61,7 +72,7 @@ def _parser(wanted: str | None) -> argparse.ArgumentParser:
         prog="alphadrop",
         description="Transparent cut-outs of photographs: drop them into a folder, or name them here. All local.",
         epilog=f"begin with: alphadrop run\n\n{_EXIT_STATUS}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=_Formatter,
     )
     parser.add_argument("--version", action="version", version=f"alphadrop {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")

@@ -16,7 +16,7 @@ from alphadrop.cli.config import load
 from alphadrop.cli.terminal import DONE, SOME_FAILED, complain
 from alphadrop.errors import AlphadropError, NotRunning, TargetExists, printable
 
-__all__ = ["define_pause", "define_resume", "define_run", "define_status", "define_stop", "moment"]
+__all__ = ["define_pause", "define_resume", "define_run", "define_status", "define_stop", "moment", "stop"]
 
 _PATIENCE = 20.0
 """Seconds for the file at work, and some."""
@@ -194,10 +194,15 @@ def _seconds(text: str) -> float:
 
 def define_stop(command: argparse.ArgumentParser) -> None:
     """Say what `stop` takes."""
-    command.set_defaults(command=_stop)
+    command.set_defaults(command=lambda _: stop())
 
 
-def _stop(_: argparse.Namespace) -> int:
+def stop() -> int:
+    """Have the daemon end, and wait for it; return the exit status.
+
+    Raises:
+        NotRunning, DaemonError: it cannot be told to.
+    """
     from alphadrop import paths
     from alphadrop.client import Client, endpoint_file
 

@@ -47,7 +47,15 @@ def define_doctor(command: argparse.ArgumentParser) -> None:
     command.description = (
         "Look at everything Alphadrop needs and measure the model. Exit status 1 when something is wrong."
     )
+    command.epilog = "examples:\n  alphadrop doctor\n  alphadrop doctor --bundle alphadrop.zip"
     command.add_argument("--json", action="store_true", help="for programs")
+    command.add_argument(
+        "--bundle",
+        type=Path,
+        metavar="FILE.zip",
+        help="write what was found, the status, the settings and the log into an archive for somebody who is to help, "
+        "without the names of your files",
+    )
     command.set_defaults(command=_doctor)
 
 
@@ -62,6 +70,11 @@ def _doctor(chosen: argparse.Namespace) -> int:
                 print(f"{'':20} {finding.remedy}")
     if chosen.json:
         print(json.dumps([asdict(finding) for finding in findings], indent=2))
+    if chosen.bundle is not None:
+        from alphadrop.cli.bundle import write_bundle
+
+        write_bundle(chosen.bundle, [asdict(finding) for finding in findings])
+        print(f"wrote {printable(chosen.bundle)}; look through it before you hand it on", file=sys.stderr)
     return SOME_FAILED if any(finding.verdict == "wrong" for finding in findings) else DONE
 
 
@@ -91,7 +104,7 @@ def _look() -> Iterator[_Finding]:
     yield from _gimp()
     yield _tray()
     yield _notifications()
-    yield _unit()
+    yield _autostart()
 
 
 def _models(settings: Settings) -> Iterator[_Finding]:
@@ -246,6 +259,7 @@ def _notifications() -> _Finding:
 def _gimp() -> Iterator[_Finding]:
     from alphadrop.cli.gimp import told_of
     from alphadrop.desktop import gimp, gimp_places
+    from alphadrop.desktop.desk import Desk
 
     what = "GIMP plug-in"
     try:
@@ -254,7 +268,7 @@ def _gimp() -> Iterator[_Finding]:
         yield _Finding(what, "wrong", error.message, error.hint)
         return
     try:
-        desk = gimp_places.Desk.here()
+        desk = Desk.here()
         gimps = gimp_places.find_gimps(desk)
         places = gimp_places.find_places(desk, gimps)
         for place in places:
@@ -266,10 +280,18 @@ def _gimp() -> Iterator[_Finding]:
         yield _Finding(what, "note", error.message, error.hint)
 
 
-def _unit() -> _Finding:
-    from alphadrop import paths
+def _autostart() -> _Finding:
+    from alphadrop.cli.autostart import of_this_user, said_of
+    from alphadrop.desktop.written import State
 
-    file = paths.units() / "alphadrop.service"
-    if file.is_file():
-        return _Finding("systemd unit", "ok", f"to be copied from {printable(file)}")
-    return _Finding("systemd unit", "wrong", f"{printable(file)} is not there", "install Alphadrop again")
+    what, again = "autostart", "alphadrop autostart enable"
+    try:
+        states = of_this_user()
+    except AlphadropError as error:
+        return _Finding(what, "wrong", error.message, error.hint)
+    piece, state = states[0]
+    if state is State.ABSENT:
+        return _Finding(what, "note", "not started with your session", f"to have it started: {again}")
+    in_order = all(each is State.CURRENT for _, each in states)
+    told = f"{printable(piece.path)}: {said_of(state)}"
+    return _Finding(what, "ok" if in_order else "note", told, "" if in_order else again)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from alphadrop.desktop.gimp import Found
     from alphadrop.desktop.gimp_places import Gimp, Place
 
-__all__ = ["define_gimp", "told_of"]
+__all__ = ["define_gimp", "told_of", "uninstall"]
 
 _T = TypeVar("_T")
 
@@ -163,16 +163,22 @@ def _written(before: Found) -> str:
 
 
 def _gimp_uninstall(chosen: argparse.Namespace) -> int:
+    removed, status = uninstall(chosen.folder)
+    for path in removed:
+        print(f"removed {printable(path)}")
+    if status == DONE and not removed:
+        print("the plug-in is in no folder of GIMP's")
+    return status
+
+
+def uninstall(folder: Path | None = None) -> tuple[list[Path], int]:
+    """Take the plug-in out of every folder of plug-ins, or of one; return what was removed, and the exit status."""
     from alphadrop.desktop import gimp
 
     edition = gimp.Edition.here(__version__)
-    _, places = _look(chosen.folder, ask=False)
+    _, places = _look(folder, ask=False)
     removed, status = _each(places, lambda place: gimp.uninstall(place, edition))
-    for path in (path for paths in removed for path in paths):
-        print(f"removed {printable(path)}")
-    if status == DONE and not any(removed):
-        print("the plug-in is in no folder of GIMP's")
-    return status
+    return [path for paths in removed for path in paths], status
 
 
 def _gimp_status(chosen: argparse.Namespace) -> int:
@@ -219,10 +225,11 @@ def _as_json(found: Found) -> dict[str, object]:
 def _look(folder: Path | None, *, ask: bool = True) -> tuple[tuple[Gimp, ...], tuple[Place, ...]]:
     """Return the GIMPs that are here (unless they need not be asked), and the places meant by the command."""
     from alphadrop.desktop import gimp_places
+    from alphadrop.desktop.desk import Desk
 
     if folder is not None:
         return (), (gimp_places.named_place(folder),)
-    desk = gimp_places.Desk.here()
+    desk = Desk.here()
     gimps = gimp_places.find_gimps(desk) if ask else ()
     return gimps, gimp_places.find_places(desk, gimps)
 

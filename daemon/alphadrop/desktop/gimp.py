@@ -11,13 +11,13 @@ import contextlib
 import os
 import re
 import stat
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
 from alphadrop import atomic, paths
+from alphadrop.desktop.desk import starting_command
 from alphadrop.desktop.gimp_places import Place
 from alphadrop.errors import (
     CannotWrite,
@@ -29,7 +29,7 @@ from alphadrop.errors import (
     writing_failed,
 )
 
-__all__ = ["MENU", "Edition", "Found", "State", "bake", "examine", "install", "starting_command", "uninstall"]
+__all__ = ["MENU", "Edition", "Found", "State", "bake", "examine", "install", "uninstall"]
 
 MENU = "Layer > Transparency > Remove Background..."
 """Where GIMP shows it."""
@@ -117,17 +117,6 @@ class Found:
     def in_order(self) -> bool:
         """Whether it is the current one and GIMP runs it."""
         return self.state is State.CURRENT and self.executable
-
-
-def starting_command(executable: str = sys.executable) -> tuple[str, ...]:
-    """Return the command that starts this Alphadrop from anywhere; nothing where its interpreter is not known."""
-    if not executable:
-        return ()
-    interpreter = os.path.abspath(executable)
-    script = os.path.join(os.path.dirname(interpreter), _NAME + (".exe" if os.name == "nt" else ""))
-    if os.path.isfile(script) and os.access(script, os.X_OK):
-        return (script,)
-    return (interpreter, "-m", _NAME)
 
 
 def bake(source: str, program: Sequence[str], version: str) -> bytes:

@@ -10,15 +10,15 @@ import os
 import re
 import shutil
 import subprocess
-import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from alphadrop.desktop.desk import Desk
 from alphadrop.errors import BadOptions, NoGimp, printable, reading_failed
 
-__all__ = ["Desk", "Gimp", "Place", "find_gimps", "find_places", "named_place", "none_found", "settings_folders"]
+__all__ = ["Gimp", "Place", "find_gimps", "find_places", "named_place", "none_found", "settings_folders"]
 
 Way = Literal["system", "flatpak", "snap"]
 """How a GIMP came to this machine."""
@@ -31,21 +31,6 @@ _VERSION = re.compile(r"\b(\d+\.\d+)(\.\d+)*")
 _SERIES = re.compile(r"\d+\.\d+")
 _PATIENCE = 20.0
 """Seconds for a program to say its version: the first start from a slow disk takes a while."""
-
-
-@dataclass(frozen=True, slots=True)
-class Desk:
-    """What tells where a user's programs and settings are."""
-
-    system: str
-    """As in `sys.platform`."""
-    environment: Mapping[str, str]
-    home: Path
-
-    @classmethod
-    def here(cls) -> Desk:
-        """Return this user's."""
-        return cls(sys.platform, os.environ, Path.home())
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +72,8 @@ def settings_folders(desk: Desk) -> dict[Way, Path]:
         return {"system": (Path(roaming) if roaming else desk.home / "AppData" / "Roaming") / "GIMP"}
     if desk.system == "darwin":
         return {"system": desk.home / "Library" / "Application Support" / "GIMP"}
-    configured = desk.environment.get("XDG_CONFIG_HOME", "")
     return {
-        "system": (Path(configured) if os.path.isabs(configured) else desk.home / ".config") / "GIMP",
+        "system": desk.config_home / "GIMP",
         "flatpak": desk.home / ".var" / "app" / _FLATPAK / "config" / "GIMP",
         "snap": desk.home / "snap" / "gimp" / "current" / ".config" / "GIMP",
     }

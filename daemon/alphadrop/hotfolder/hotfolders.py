@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import json
 import logging
 import os
 import threading
@@ -22,12 +21,13 @@ from alphadrop.errors import AlphadropError, DiskFull, JobRefused, LedgerError, 
 from alphadrop.hotfolder.folder import FolderHealth, Health, HotFolder, say_health
 from alphadrop.hotfolder.ledger import Ledger, Row
 from alphadrop.hotfolder.originals import bring_back
+from alphadrop.hotfolder.rest import Pause, Rest
 from alphadrop.hotfolder.settings import FolderSettings
 from alphadrop.hotfolder.worker import Hold, Worker
 from alphadrop.pipeline.pipeline import Pipeline
 from alphadrop.pipeline.quiet import lower_priority
 
-__all__ = ["FolderStatus", "HotFolders", "Pause"]
+__all__ = ["FolderStatus", "HotFolders"]
 
 _log = logging.getLogger(__name__)
 _LEAST_WAIT = 0.05
@@ -40,15 +40,6 @@ _PURGE_EVERY = 3600.0
 _NOT_ANSWERING = FolderHealth(
     "not answering", "its disk or server does not answer: see that it is reachable; it goes on by itself"
 )
-_PAUSED = "paused"
-
-
-@dataclass(frozen=True, slots=True)
-class Pause:
-    """Hot folders rest: what is dropped is noted, and cut later."""
-
-    until: float | None = None
-    """Wall clock, seconds since the epoch; None for until told otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,12 +113,13 @@ class HotFolders:
         self._numbers = itertools.count(1)
         self._follow_settings()
         self._worker = Worker(pipeline, ledger, self._open_folders, wake=lambda: self._work_now.set())
-        self._pause: Pause | None = None
+        self._rest = Rest(ledger, wall=time.time, steady=time.monotonic)
         self._trouble: LedgerError | None = None
         self._next_purge = 0.0
         self._returning: set[int] = set()
         """Numbers of the rows whose original somebody brings back."""
         self._returning_lock = threading.Lock()
+        self._rounds = 0
         self._minding = threading.Thread(target=self._mind, name="minding", daemon=True)
         # One reads or writes while another is with the network; more would only wait for it.
         self._hands = min(4, usable_cpus() + 1)
@@ -144,7 +136,7 @@ class HotFolders:
         unfinished = self._ledger.recover()
         if unfinished:
             _log.warning("%d files were not finished last time and are done again", len(unfinished))
-        self._pause = _read_pause(self._ledger.read_note(_PAUSED))
+        self._rest.recall()
         self._minding.start()
 
     def begin_work(self) -> None:
@@ -172,15 +164,21 @@ class HotFolders:
         """What keeps the ledger from being used at the moment."""
         return self._trouble
 
+    @property
+    def rounds(self) -> int | None:
+        """How often what all folders have in common has been minded; None before `start`."""
+        return None if self._minding.ident is None else self._rounds
+
+    def go_round(self) -> None:
+        """Mind it now, so that `rounds` grows before long."""
+        self._mind_now.set()
+
     # Pause ----------------------------------------------------------------------------------------------------------
 
     @property
     def paused(self) -> Pause | None:
         """Whether the folders rest, and for how long."""
-        pause = self._pause
-        if pause is not None and pause.until is not None and time.time() >= pause.until:
-            return None
-        return pause
+        return self._rest.pause
 
     def pause(self, until: float | None = None) -> None:
         """Let the folders rest, over restarts too; what is being cut is finished.
@@ -191,8 +189,7 @@ class HotFolders:
         Raises:
             LedgerError: it cannot be kept.
         """
-        self._ledger.keep_note(_PAUSED, json.dumps({"until": until}))
-        self._pause = Pause(until)
+        self._rest.begin(until)
 
     def resume(self) -> None:
         """End a pause.
@@ -200,8 +197,7 @@ class HotFolders:
         Raises:
             LedgerError: it cannot be kept.
         """
-        self._ledger.keep_note(_PAUSED, "")
-        self._pause = None
+        self._rest.end()
         self._work_now.set()
 
     # Jobs -----------------------------------------------------------------------------------------------------------
@@ -331,6 +327,7 @@ class HotFolders:
                 self._mind_all(clocks)
             except Exception:
                 _log.exception("minding the folders failed and is tried again")
+            self._rounds += 1
             wait = self._until_next()
             clocks.expect(wait)
             self._mind_now.wait(wait)
@@ -346,6 +343,8 @@ class HotFolders:
             with contextlib.suppress(LedgerError):
                 self._worker.let_go()
         self._mind_silence()
+        if self._rest.forget_if_over():
+            self._work_now.set()
         self._purge()
         if all(lookout.has_looked or lookout.is_silent for lookout in self._lookouts):
             self._armed.set()
@@ -578,10 +577,6 @@ def _with_hold(health: FolderHealth, hold: Hold | None) -> FolderHealth:
     elif isinstance(hold.error, ModelError):
         state = "no model"
     return FolderHealth(state, str(hold.error), health.warning)
-
-
-def _read_pause(note: str) -> Pause | None:
-    return Pause(json.loads(note)["until"]) if note else None
 
 
 def _join(threads: Sequence[threading.Thread], timeout: float) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from alphadrop.errors import LedgerDamaged, LedgerTooNew, printable
 
-__all__ = ["VERSION", "damaged", "prepare", "tells_of_damage"]
+__all__ = ["VERSION", "damaged", "known_paths", "prepare", "tells_of_damage"]
 
 VERSION = 2
 
@@ -146,3 +146,19 @@ def _prepare(db: sqlite3.Connection, file: Path) -> str:
         db.executescript(f"BEGIN IMMEDIATE; {_STEPS[version]} PRAGMA user_version = {VERSION}; COMMIT;")
     db.execute("PRAGMA foreign_keys = ON")
     return done
+
+
+def known_paths(file: Path) -> set[bytes]:
+    """Return every path that a ledger knows, of photographs and their results; none where it cannot be read.
+
+    It is looked at from outside, and not changed: the daemon may be using it.
+    """
+    asked = "SELECT folder, path FROM files", "SELECT original_at FROM files", "SELECT target FROM claims"
+    found: set[bytes] = set()
+    with (
+        contextlib.suppress(sqlite3.Error),
+        contextlib.closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as database,
+    ):
+        for query in asked:
+            found |= {os.path.join(*row) for row in database.execute(query) if None not in row}
+    return found

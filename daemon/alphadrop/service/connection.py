@@ -100,6 +100,14 @@ class Server(uvicorn.Server):
     asyncio has one number for both.
     """
 
+    rounds = 0
+    """How often it has come round to look whether it is to end: ten times a second while it can answer."""
+
+    async def on_tick(self, counter: int) -> bool:
+        """Count, and return whether to end."""
+        self.rounds += 1
+        return await super().on_tick(counter)
+
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to take connections."""
         await super().startup(sockets)

@@ -41,10 +41,10 @@ from alphadrop.service import logs
 from alphadrop.service.browsers import Browsers
 from alphadrop.service.endpoint import Endpoint
 from alphadrop.service.following import FollowedSettings
+from alphadrop.service.supervision import Pulse, Supervisor
 
 if TYPE_CHECKING:
-    import uvicorn
-
+    from alphadrop.service.connection import Server
     from alphadrop.service.daemon import Matte, Output
     from alphadrop.service.reports import (
         ConfigurationInForce,
@@ -122,10 +122,12 @@ class _Process:
         self._ending = threading.Event()
         self._ready = threading.Event()
         self._trouble: AlphadropError | None = None
+        self._supervisor = Supervisor.of(os.environ)
 
     def live(self) -> None:
         """Serve and work until told to end, then end."""
         self._own_signals()
+        self._supervisor.tell(STATUS="starting")
         for warning in (*self._following.settings.warnings, *self._endpoint.troubles):
             _log.warning("%s", warning)
         try:
@@ -134,7 +136,7 @@ class _Process:
             raise
         except LedgerError as error:
             _log.error("%s; trying again", error)
-            self._trouble = error
+            self._meet(error)
         loading = threading.Thread(target=self._load, name="loading", daemon=True)
         loading.start()
         self._endpoint.announce()
@@ -145,8 +147,9 @@ class _Process:
         serving.start()
         if self._endpoint.port is not None:
             _log.info("programs of yours reach the API at http://127.0.0.1:%d, too", self._endpoint.port)
-        self._wait_for_end()
+        self._wait_for_end(server)
         _log.info("ending: the file at work is finished first")
+        self._supervisor.tell(STOPPING=1, STATUS="ending: the file at work is finished first")
         deadline = time.monotonic() + _GRACE
         self._following.close()
         finished = self._folders is None or self._folders.close(_GRACE)
@@ -311,6 +314,8 @@ class _Process:
         self.folders.begin_work()
         self.folders.wait_until_armed()
         self._ready.set()
+        watched = len(self._following.settings.folders)
+        self._supervisor.tell(READY=1, STATUS=f"ready, hot folders: {watched}")
         took, engine = time.monotonic() - self._started, self._pipeline.engine
         _log.info("ready in %.2f s with %s (%s)", took, engine.model, engine.loaded.get(engine.model, ""))
         if self.folders.paused is not None:
@@ -350,14 +355,20 @@ class _Process:
             except AlphadropError as error:
                 if str(error) != str(self._trouble):
                     _log.error("%s", error)
-                self._trouble = error
+                self._meet(error)
                 self._ending.wait(_RETRY)
             else:
-                self._trouble = None
+                self._meet(None)
                 return not self._ending.is_set()
         return False
 
-    def _make_server(self) -> uvicorn.Server:
+    def _meet(self, trouble: AlphadropError | None) -> None:
+        """Note what keeps the daemon from being ready, and say it to whoever waits for that."""
+        if str(trouble) != str(self._trouble):
+            self._trouble = trouble
+            self._supervisor.tell(STATUS="starting" if trouble is None else f"{self._state()}: {trouble}")
+
+    def _make_server(self) -> Server:
         import uvicorn
 
         from alphadrop.service.api import make_app
@@ -408,9 +419,31 @@ class _Process:
         if hasattr(signal, "SIGIO"):
             signal.signal(signal.SIGIO, signal.SIG_IGN)  # what the kernel sends to a holder of a read lease
 
-    def _wait_for_end(self) -> None:
-        self._told_to_end.recv(1)
+    def _wait_for_end(self, server: Server) -> None:
+        """Wait until told to end, and meanwhile give the supervisor signs of life as long as all goes round."""
+        pulse = Pulse(
+            {
+                "the API": lambda: server.rounds,
+                "the hot folders": lambda: None if self._folders is None else self._folders.rounds,
+            }
+        )
+        self._told_to_end.settimeout(self._supervisor.every)
+        while True:
+            try:
+                self._told_to_end.recv(1)
+                break
+            except TimeoutError:
+                self._give_sign_of_life(pulse.look())
         self._ending.set()
+
+    def _give_sign_of_life(self, halted: list[str]) -> None:
+        if halted:
+            _log.error("%s: no sign of life", " and ".join(halted))
+            self._supervisor.tell(STATUS=f"no sign of life: {' and '.join(halted)}")
+        else:
+            self._supervisor.tell(WATCHDOG=1)
+        if self._folders is not None:
+            self._folders.go_round()
 
     def _state(self) -> str:
         if self._ending.is_set():
