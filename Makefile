@@ -33,7 +33,12 @@ help:
 	@echo "make bench  measure, and print the figures as tables"
 	@echo "make ci     all of it, the long tests, and the other interpreters that are here"
 
+# Whether the environment sees the system's packages. PyGObject is one, and gives the icon in the panel its menu; what is
+# installed and what is tested sees none of them.
+sees_system = sed -i.old 's/^\(include-system-site-packages = \).*/\1$(1)/' $(VENV)/pyvenv.cfg
+
 run: $(VENV)/.runtime
+	$(call sees_system,$(if $(shell $(PYTHON) -c 'import gi' 2>/dev/null && echo yes),true,false))
 	$(BIN)/alphadrop run
 
 $(BIN)/python:
@@ -41,19 +46,21 @@ $(BIN)/python:
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1" -c constraints.txt
 
 $(VENV)/.runtime: $(BIN)/python pyproject.toml constraints.txt
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[heic,explain]'
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[heic,explain,notifications]'
 	touch $@
 
 $(STAMP): $(BIN)/python pyproject.toml constraints.txt
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[heic,quantize,explain]' --group test --group check
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[heic,quantize,explain,notifications,scale]' --group test --group check
 	touch $@ $(VENV)/.runtime
 
 install: $(STAMP)
 
 test: $(STAMP) gimp-3.0-root
+	$(call sees_system,false)
 	$(PYTEST) -m "not long" $(TESTS)
 
 test-long: $(STAMP) $(VENV)/.docs gimp-root
+	$(call sees_system,false)
 	ALPHADROP_ISNET=$(NETWORKS)/isnet-imgly.onnx ALPHADROP_U2NET=$(NETWORKS)/u2net.onnx $(PYTEST) -m long
 
 faults: $(STAMP)
@@ -102,6 +109,7 @@ bench: $(STAMP) networks gimp-3.0-root $(SCORER)/.installed
 	PYTHONPATH=tests $(BIN)/python benchmarks/web.py
 	$(BIN)/python benchmarks/explain.py $(if $(BENCH),--runs 3) \
 	  u2net-int8 u2netp=$(NETWORKS)/u2netp.onnx u2net=$(NETWORKS)/u2net.onnx
+	PYTHONPATH=tests $(BIN)/python benchmarks/scale.py memory
 	if [ -n "$$ALPHADROP_EVAL" ]; then \
 	  $(BIN)/python benchmarks/accuracy.py --scorer $(SCORER)/bin/python --model $(NETWORKS)/u2net.onnx u2net-int8; \
 	else echo "ALPHADROP_EVAL is not set: accuracy was not measured"; fi

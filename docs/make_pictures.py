@@ -21,6 +21,8 @@ from playwright.sync_api import expect
 from skimage import data
 
 from alphadrop import cut_out
+from alphadrop.desktop.icons import Look
+from alphadrop.desktop.icons import draw as draw_icon
 from alphadrop.engine import models
 from alphadrop.engine.cutout import DEFAULT_MODEL
 from alphadrop.engine.explain import Explainer
@@ -44,6 +46,15 @@ EXPLAINED = 900
 """Width of the sheet of a network's stages."""
 WINDOW = {"width": 1200, "height": 720}
 """Of the browser, in pixels."""
+ICON_SIZES = (64, 48, 32, 24, 22, 16)
+ICONS = {
+    Look("working", 0.35): "working",
+    Look("idle"): "nothing to do",
+    Look("paused"): "paused",
+    Look("attention"): "needs attention",
+    Look("off"): "not running",
+}
+PANELS = ((246, 245, 244), (48, 48, 48))
 TEAL, GOLD, BLUE = (30, 124, 132), (242, 193, 84), (66, 98, 178)
 PAPER, INK, FAINT = (255, 255, 255), (30, 36, 45), (110, 118, 130)
 
@@ -65,11 +76,12 @@ class Control:
 
 
 def main() -> None:
-    """Write before-after.png, edge-controls.png, explain.jpg and web-page.jpg beside this file."""
+    """Write before-after.png, edge-controls.png, explain.jpg, web-page.jpg and tray.png beside this file."""
     _draw_before_and_after()
     _draw_edge_controls()
     _draw_explanation()
     _photograph_web_page()
+    _draw_tray()
 
 
 def _draw_before_and_after() -> None:
@@ -131,6 +143,24 @@ def _photograph_web_page() -> None:
             page.set_input_files("#files", photographs)
             expect(page.locator("#strip li[data-state=done]")).to_have_count(len(photographs))
             page.screenshot(path=HERE / "web-page.jpg", quality=85)
+
+
+def _draw_tray() -> None:
+    row, column, label = max(ICON_SIZES) + GAP, sum(ICON_SIZES) + GAP * (len(ICON_SIZES) + 1), 150
+    sheet = Image.new("RGB", (label + column * len(PANELS), row * len(ICONS) + GAP), PAPER)
+    pen = ImageDraw.Draw(sheet)
+    for side, panel in enumerate(PANELS):
+        sheet.paste(panel, (label + side * column, 0, label + (side + 1) * column, sheet.height))
+    for line, (look, name) in enumerate(ICONS.items()):
+        middle = GAP + line * row + (row - GAP) // 2
+        pen.text((GAP, middle), name, INK, ImageFont.load_default(15), anchor="lm")
+        for side in range(len(PANELS)):
+            left = label + side * column + GAP
+            for size in ICON_SIZES:
+                icon = draw_icon(look, size)
+                sheet.paste(icon, (left, middle - size // 2), icon)
+                left += size + GAP
+    sheet.save(HERE / "tray.png", optimize=True)
 
 
 def _control(control: Control) -> Image.Image:

@@ -41,9 +41,19 @@
     - GimpNotStarted        it has no folder of plug-ins yet, and has to make that itself
     - PlugInUnusable        the plug-in that came with Alphadrop is not what it should be
   + NotWhole                this installation is not what it should be
+  + DesktopError            something about the desktop that this runs in
+    - TrayRuns              the icon is in the panel already
+    - NoTray                there is no way to put it there
+    - CannotOpen            no program was found that opens a file, folder or page
   + LedgerError             the record of files cannot be used
     - LedgerDamaged         it is not a database, or no longer a whole one
     - LedgerTooNew          a newer Alphadrop wrote it
+  + BatchError              something about a batch
+    - BatchRunning          another batch works on the same target
+    - BatchStopped          what was met concerns every photograph that is left
+    - ScaleMissing          object stores and Ray need an extra that is not installed
+    - StoreRefused          an object store said no: credentials, or there is no such bucket
+    - ClusterUnavailable    Ray cannot be started or reached
   + NoSuchJob               the record has no file of this number
   + NoSuchPhoto             an upload of this number is not kept, or no longer
   + NoSuchExplanation       pictures of this number are not kept, or no longer
@@ -65,9 +75,14 @@ __all__ = [
     "AlphadropError",
     "AlreadyRunning",
     "BadOptions",
+    "BatchError",
+    "BatchRunning",
+    "BatchStopped",
     "Cancelled",
+    "CannotOpen",
     "CannotRead",
     "CannotWrite",
+    "ClusterUnavailable",
     "CodeRefused",
     "ConfigError",
     "ConfigProblem",
@@ -75,6 +90,7 @@ __all__ = [
     "DaemonAnswered",
     "DaemonError",
     "DamagedPhoto",
+    "DesktopError",
     "DiskFull",
     "DownloadFailed",
     "EmptyPhoto",
@@ -99,6 +115,7 @@ __all__ = [
     "NoSuchJob",
     "NoSuchKey",
     "NoSuchPhoto",
+    "NoTray",
     "NotRunning",
     "NotWhole",
     "NotYours",
@@ -107,9 +124,12 @@ __all__ = [
     "PlugInUnusable",
     "ProviderUnavailable",
     "QuantizeFailed",
+    "ScaleMissing",
     "SocketUnavailable",
+    "StoreRefused",
     "TargetExists",
     "TooBusy",
+    "TrayRuns",
     "UnknownModel",
     "UnsupportedFormat",
     "printable",
@@ -420,6 +440,30 @@ class NotWhole(AlphadropError):
     code = "not_whole"
 
 
+class DesktopError(AlphadropError):
+    """Something about the desktop that this runs in."""
+
+    code = "desktop"
+
+
+class TrayRuns(DesktopError):
+    """Another process of this user has the icon in the panel."""
+
+    code = "tray_runs"
+
+
+class NoTray(DesktopError):
+    """There is no way to put an icon into a panel here."""
+
+    code = "no_tray"
+
+
+class CannotOpen(DesktopError):
+    """No program was found that opens a file, a folder or a page."""
+
+    code = "cannot_open"
+
+
 class LedgerError(AlphadropError):
     """The record of files cannot be used now."""
 
@@ -438,6 +482,43 @@ class LedgerTooNew(LedgerError):
 
     code = "ledger_too_new"
     transient = False
+
+
+class BatchError(AlphadropError):
+    """Something about a batch as a whole."""
+
+    code = "batch"
+
+
+class BatchRunning(BatchError):
+    """Another batch works on the same target."""
+
+    code = "batch_running"
+
+
+class BatchStopped(BatchError):
+    """What was met concerns every photograph that is left, and so they were left."""
+
+    code = "batch_stopped"
+
+
+class ScaleMissing(BatchError):
+    """Object stores and Ray need packages that are not installed."""
+
+    code = "scale_missing"
+
+
+class StoreRefused(BatchError):
+    """An object store said no: wrong credentials, no rights, or no such bucket."""
+
+    code = "store_refused"
+    transient = True
+
+
+class ClusterUnavailable(BatchError):
+    """Ray cannot be started or reached."""
+
+    code = "cluster"
 
 
 class NoSuchJob(AlphadropError):

@@ -11,8 +11,8 @@ from alphadrop import __version__
 from alphadrop.cli import main
 
 COMMANDS = [
-    "run", "status", "pause", "resume", "stop", "jobs", "retry", "undo", "cut", "explain", "web", "models", "config",
-    "gimp", "autostart", "desktop", "uninstall", "doctor",
+    "run", "status", "pause", "resume", "stop", "jobs", "retry", "undo", "cut", "batch", "explain", "web", "tray",
+    "models", "config", "gimp", "autostart", "desktop", "uninstall", "doctor",
 ]  # fmt: skip
 ACTIONS = {
     "models": ["list", "pull", "verify", "quantize"],
@@ -69,11 +69,14 @@ def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == f"alphadrop {__version__}\n"
 
 
-@pytest.mark.parametrize("command", [[], ["cut"], ["explain"], ["status"], ["pause"], ["jobs"], ["uninstall"]], ids=str)
+@pytest.mark.parametrize(
+    "command", [[], *([n] for n in "cut batch explain status pause jobs uninstall".split())], ids=str
+)
 def test_help_loads_nothing_large(command: list[str]) -> None:
     program = (
         "import sys\nfrom alphadrop.cli import main\ntry:\n  main(sys.argv[1:])\nfinally:\n"
         "  large = {'numpy', 'PIL', 'onnxruntime', 'fastapi', 'uvicorn', 'pydantic', 'yaml', 'watchdog', 'tqdm'}\n"
+        "  large |= {'ray', 'pyarrow', 'pandas'}\n"
         "  print(sorted(large & set(sys.modules)), file=sys.stderr)\n"
     )
     done = subprocess.run(

@@ -25,6 +25,12 @@ from manual import PAGES, Block, blocks_of, fences_of
 NOT_RUN = {
     "pip install 'alphadrop[explain]'": "asks a package index; `make install` has it installed",
     "pip install 'alphadrop[quantize]'": "asks a package index; `make install` has it installed",
+    "alphadrop tray &": "needs a panel; tests/desktop/test_tray_on_screen.py has some",
+    "sudo apt install python3-gi gir1.2-ayatanaappindicator3-0.1": "changes the system",
+    "alphadrop batch s3://shop/raw s3://shop/cut --ray auto": "needs a bucket; tests/scale has one",
+    "alphadrop batch s3://shop/raw s3://shop/cut --ray auto --workers 4:40 --worker-cpus 4": "needs forty nodes",
+    "ray start --head": "leaves a cluster behind; tests/scale has one of its own",
+    "ray start --address=HEAD:6379": "needs a second machine",
     "pip uninstall --yes onnxruntime": "the environment of the tests is not to lose it",
     "pip install onnxruntime-openvino": "asks a package index, and would take onnxruntime's place",
     "alphadrop models pull u2net": "fetches 176 MB from another host; tests/engine/test_models.py fetches from here",
@@ -154,7 +160,10 @@ PREPARED: dict[str, Callable[[Reader], None]] = {
 def reader(tmp_path_factory: pytest.TempPathFactory, photographs: dict[str, Path]) -> Iterator[Reader]:
     """In a folder with the photographs that the manual speaks of, and a GIMP that was started once."""
     reader = Reader(tmp_path_factory.mktemp("h"))
-    names = ("cat", "coffee", "astronaut", "shoe", "photo", "shoes", "shoes/one", "shoes/two", "photographs/one")
+    names = (
+        *("cat", "coffee", "astronaut", "shoe", "photo", "shoes", "shoes/one", "shoes/two"),
+        *("photographs/one", "shoot/cat", "shoot/coffee"),
+    )
     for name in names:
         file = reader.here / f"{name}.jpg"
         file.parent.mkdir(parents=True, exist_ok=True)

@@ -17,7 +17,7 @@ from manual import CHECKOUT, PAGES, fences_of, named_commands, page_file, sectio
 
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
 _ANY_NUMBER = {"N": "1", "ID": "1"}
-ROOTS = {"error", "photo", "file", "model", "gimp"}
+ROOTS = {"batch", "desktop", "error", "photo", "file", "model", "gimp"}
 """Codes of branches of the tree: nobody raises these."""
 
 

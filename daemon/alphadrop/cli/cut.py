@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from alphadrop.config import Settings
     from alphadrop.engine.options import CutOptions
 
-__all__ = ["define_cut"]
+__all__ = ["add_cut_options", "chosen_options", "define_cut", "refuse_unusable"]
 
 _ON_OR_OFF = {"on": True, "off": False}
 _LONGEST_NAME = 5000
@@ -57,6 +57,14 @@ def define_cut(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "-o", "--output", metavar="FILE-OR-FOLDER", help="a file for one input, or a folder, made if missing"
     )
+    add_cut_options(command)
+    command.add_argument("--overwrite", action="store_true", help="replace outputs that exist")
+    command.add_argument("--config", type=Path, metavar="FILE", help="take model and limits from this configuration")
+    command.set_defaults(command=_cut)
+
+
+def add_cut_options(command: argparse.ArgumentParser) -> None:
+    """Say how a cut-out can be asked for; `chosen_options` reads it."""
     command.add_argument("--model", metavar="NAME", help="of the registry (see: alphadrop models list), or auto")
     command.add_argument("--mask", action="store_true", help="write the alpha matte as a grey picture")
     command.add_argument(
@@ -93,9 +101,6 @@ def define_cut(command: argparse.ArgumentParser) -> None:
     command.add_argument("--png", choices=options.PNG_EFFORTS, help="quickly written, or a fifth smaller")
     command.add_argument("--quality", type=int, metavar="1-100", help="of JPEG and WebP")
     command.add_argument("--keep-gps", action="store_true", default=None, help="leave the place in the metadata")
-    command.add_argument("--overwrite", action="store_true", help="replace outputs that exist")
-    command.add_argument("--config", type=Path, metavar="FILE", help="take model and limits from this configuration")
-    command.set_defaults(command=_cut)
 
 
 _CUT_OPTIONS = (
@@ -108,9 +113,9 @@ def _cut(chosen: argparse.Namespace) -> int:
     settings = settings_in_force(chosen.config)
     inputs: list[Path] = list(dict.fromkeys(chosen.inputs))
     place = _place(chosen.output, len(inputs))
-    options = _cut_options(chosen, place, keep_gps=settings.keep_gps)
+    options = _options_for(chosen, place, keep_gps=settings.keep_gps)
     targets = _targets(inputs, place, options, mask=chosen.mask)
-    _refuse_unusable(chosen.model, settings)
+    refuse_unusable(chosen.model, settings)
     way = _way(chosen, options, settings)
     if place.folder is not None:
         _make_folder(place.folder)
@@ -156,7 +161,7 @@ class _Report:
 _Way = Callable[[Path, Path], _Report]
 
 
-def _refuse_unusable(model: str | None, settings: Settings) -> None:
+def refuse_unusable(model: str | None, settings: Settings) -> None:
     """Raise ModelError where a model that was named is not known, or not on this machine."""
     from alphadrop.engine.models import AUTO, find_spec, locate, registry
 
@@ -304,7 +309,26 @@ def _identity(path: Path) -> tuple[int, int] | None:
     return found.st_dev, found.st_ino
 
 
-def _cut_options(chosen: argparse.Namespace, place: _Place, *, keep_gps: bool) -> CutOptions:
+def _options_for(chosen: argparse.Namespace, place: _Place, *, keep_gps: bool) -> CutOptions:
+    told = None
+    if place.file is not None:
+        told = options.format_of(place.file)
+        if chosen.format not in (None, told):
+            raise BadOptions(f"{printable(place.file)}: --format says {chosen.format}, the suffix {told}", "drop one")
+    return chosen_options(chosen, keep_gps=keep_gps, format=None if chosen.mask else told)
+
+
+def chosen_options(chosen: argparse.Namespace, *, keep_gps: bool, format: options.Format | None = None) -> CutOptions:
+    """Return the options that were asked for.
+
+    Args:
+        chosen: what `add_cut_options` reads.
+        keep_gps: where nothing was said of it.
+        format: that is told by the output's name.
+
+    Raises:
+        BadOptions: they contradict each other.
+    """
     given: dict[str, Any] = {"keep_gps": keep_gps}
     given |= {name: getattr(chosen, name) for name in _CUT_OPTIONS if getattr(chosen, name) is not None}
     if chosen.decontaminate:
@@ -315,12 +339,8 @@ def _cut_options(chosen: argparse.Namespace, place: _Place, *, keep_gps: bool) -
         given["aspect"] = options.parse_aspect(chosen.aspect)
     if chosen.mask and chosen.format:
         raise BadOptions("a mask is a PNG", "name the output file with another suffix, or leave --format out")
-    if place.file is not None:
-        told = options.format_of(place.file)
-        if chosen.format not in (None, told):
-            raise BadOptions(f"{printable(place.file)}: --format says {chosen.format}, the suffix {told}", "drop one")
-        if not chosen.mask:
-            given["format"] = told
+    if format is not None:
+        given["format"] = format
     return options.options_from(**given)
 
 

@@ -102,6 +102,8 @@ def _look() -> Iterator[_Finding]:
     yield _daemon()
     yield _heic()
     yield from _gimp()
+    yield _tray()
+    yield _notifications()
     yield _autostart()
 
 
@@ -236,6 +238,22 @@ def _heic() -> _Finding:
     if find_spec("pillow_heif") is None:
         return _Finding("HEIC", "note", "not opened", "pip install 'alphadrop[heic]'")
     return _Finding("HEIC", "ok", "opened")
+
+
+def _tray() -> _Finding:
+    from alphadrop.desktop.backends import choose
+    from alphadrop.desktop.surroundings import look
+
+    choice = choose(look())
+    return _Finding("tray", "note" if choice.remedy else "ok", choice.told, choice.remedy)
+
+
+def _notifications() -> _Finding:
+    from alphadrop.desktop.notices import HOW_TO_GET, are_possible
+
+    if are_possible():
+        return _Finding("notifications", "ok", "shown by the tray's icon")
+    return _Finding("notifications", "note", "not shown", HOW_TO_GET)
 
 
 def _gimp() -> Iterator[_Finding]:

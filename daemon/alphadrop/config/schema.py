@@ -127,6 +127,8 @@ TOP: Table = {
     "keys": items,
     "allow_origins": origins,
     "log": lambda node, reading: _section(node, LOG, reading, "`log`"),
+    "notifications": boolean,
+    "tray": boolean,
 }
 SECTIONS: dict[str, Table] = {
     "a folder": FOLDER,
@@ -142,7 +144,17 @@ SECTIONS: dict[str, Table] = {
 
 _CUT_KEYS = {field.name for field in fields(CutOptions)} - {"keep_gps"}
 _LIMIT_FIELDS = {"pixels": "megapixels", "in_flight": "in_flight_megapixels"}
-_TOP_KEYS = ("model", "threads", "provider", "quiet", "keep_gps", "history", "allow_origins")
+_TOP_KEYS = (
+    "model",
+    "threads",
+    "provider",
+    "quiet",
+    "keep_gps",
+    "history",
+    "allow_origins",
+    "notifications",
+    "tray",
+)
 _FOLDER_KEYS = {field.name for field in fields(FolderSettings)} - {"cut"}
 
 

@@ -22,7 +22,7 @@ from alphadrop.hotfolder.scan import open_input
 from alphadrop.hotfolder.stability import Content
 from alphadrop.pipeline.order import Kind
 
-__all__ = ["Mark", "folder_tag", "is_untouched", "read_mark", "to_xmp"]
+__all__ = ["Mark", "folder_tag", "is_untouched", "mark_in", "read_mark", "to_xmp"]
 
 _NAMESPACE = "https://alphadrop.dev/ns/1/"
 _RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
@@ -103,7 +103,15 @@ def read_mark(root: Path, relative: PurePath) -> Mark | None:
     """
     try:
         with os.fdopen(open_input(root, relative), "rb") as stream:
-            packet = _packet(stream)
+            return mark_in(stream)
+    except Exception:  # whatever is wrong, the file is not ours
+        return None
+
+
+def mark_in(stream: BinaryIO) -> Mark | None:
+    """Return the mark of a picture file at its start, seekable; None where it has none or is damaged."""
+    try:
+        packet = _packet(stream)
         return None if packet is None else _from_xmp(packet)
     except Exception:  # hostile bytes may end the reading anywhere, and whatever is wrong, the file is not ours
         return None

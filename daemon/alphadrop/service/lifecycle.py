@@ -176,6 +176,7 @@ class _Process:
             model=self._model_report(),
             ledger=self._ledger_report(),
             folders=[folder_report(folder) for folder in folders.status()] if folders is not None else [],
+            notifications=self._following.settings.notifications,
         )
 
     def stop(self) -> Stopping:

@@ -112,6 +112,8 @@ class Status(Described):
     model: ModelReport
     ledger: LedgerReport
     folders: list[FolderReport]
+    notifications: bool = True
+    """Whether clients on the desktop may say by themselves what happens."""
 
 
 class Pausing(Described, extra="forbid"):
