@@ -33,7 +33,11 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "ALPHADROP_CONFIG", "ALPHADROP_RUN_DIR", "ALPHADROP_DATA_DIR"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    if tool := shutil.which("update-desktop-database"):
+        (programs / "update-desktop-database").symlink_to(tool)
+    monkeypatch.setenv("PATH", str(programs))  # the file managers of whoever runs the tests are not in it
     lived_in(tmp_path)
     return tmp_path
 
@@ -76,7 +80,7 @@ def test_only_the_file_managers_that_are_named_are_given_an_action(
 def test_without_the_tool_that_gnome_needs_its_remedy_is_said(
     home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("PATH", str(home / "bin"))
+    monkeypatch.setenv("PATH", "")
     assert main(["desktop", "install"]) == 0
     assert "install the package desktop-file-utils" in capsys.readouterr().err
 

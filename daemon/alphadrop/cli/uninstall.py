@@ -23,7 +23,7 @@ What was changed since, or is not Alphadrop's, is left. Everything that is remov
 Your settings and the record of photographs stay, so that Alphadrop can be installed again and goes on where it was;
 --all removes them too. Photographs and cut-outs are never touched."""
 
-_LEDGER = ("ledger.sqlite*", "browsers.json")
+_DATA = ("ledger.sqlite*", "browsers.json", "speeds.json")
 _MODELS = "models/*.onnx*"
 _LOG = "alphadrop.log*"
 _RUN = ("daemon.lock", "open.html", "endpoint.json", "api.sock")
@@ -108,7 +108,7 @@ def _own_files() -> Iterator[Path]:
     from alphadrop import paths
 
     data, log, run = paths.data_folder(), paths.log_file().parent, paths.run_folder()
-    places = [(paths.config_file().parent, (paths.config_file().name,)), (data, (*_LEDGER, _MODELS)), (log, (_LOG,))]
+    places = [(paths.config_file().parent, (paths.config_file().name,)), (data, (*_DATA, _MODELS)), (log, (_LOG,))]
     for folder, patterns in (*places, (run, _RUN)):
         for pattern in patterns:
             yield from sorted(path for path in folder.glob(pattern) if path.is_file() or path.is_socket())
