@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
@@ -127,6 +127,15 @@ def of_this_user(tray: bool | None = None) -> list[tuple[Piece, State]]:
     return [(piece, kept.state(piece)) for piece in pieces]
 
 
+def is_in_order(states: Sequence[tuple[Piece, State]], tray: bool | None = None) -> bool:
+    """Return whether the daemon is started as it should be, and the icon too, where that is wanted or there at all."""
+    from alphadrop.desktop.written import State
+
+    (_, daemon), *others = states
+    fine = {State.CURRENT} if tray else {State.CURRENT, State.ABSENT}
+    return daemon is State.CURRENT and all(state in fine for _, state in others)
+
+
 def _add_tray(action: argparse.ArgumentParser) -> None:
     action.add_argument(
         "--tray",
@@ -190,7 +199,6 @@ def disable() -> tuple[list[Done], bool]:
 def _status(chosen: argparse.Namespace) -> int:
     from alphadrop.desktop.autostart import UserManager
     from alphadrop.desktop.desk import Desk
-    from alphadrop.desktop.written import State
 
     states = of_this_user(chosen.tray)
     desk = Desk.here()
@@ -208,7 +216,7 @@ def _status(chosen: argparse.Namespace) -> int:
             print(f"{printable(piece.path)}: {said_of(state)}")
         if desk.system == "linux":
             print("your systemd " + ("runs the daemon" if runs else "does not run it" if there else "is not here"))
-    if all(state is State.CURRENT for _, state in states):
+    if is_in_order(states, chosen.tray):
         return DONE
     if not chosen.json:
         print("to start Alphadrop with your session: alphadrop autostart enable")
