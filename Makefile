@@ -29,7 +29,7 @@ help:
 	@echo "make soak MINUTES=20  camera photographs and odd files for so long; memory must stay level"
 	@echo "make burst  ten thousand small files at once"
 	@echo "make check  formatting, lint, types and the direction of imports"
-	@echo "make bench  measure, and print the figures as tables"
+	@echo "make bench  measure, beside the limit and rembg, and print a page of tables; BENCH=--quick is shorter"
 	@echo "make ci     all of it, the long tests, and the other interpreters that are here"
 
 run: $(VENV)/.runtime
@@ -87,7 +87,7 @@ networks: $(STAMP)
 	$(BIN)/python benchmarks/fetch_networks.py
 
 bench: $(STAMP) networks gimp-3.0-root $(SCORER)/.installed
-	$(BIN)/python benchmarks/bench.py $(BENCH)
+	PYTHONPATH=tests $(BIN)/python benchmarks/bench.py $(BENCH)
 	PYTHONPATH=tests $(BIN)/python benchmarks/latency.py
 	if [ -n "$$ALPHADROP_EVAL" ]; then \
 	  $(BIN)/python benchmarks/accuracy.py --scorer $(SCORER)/bin/python --model $(NETWORKS)/u2net.onnx u2net-int8; \
