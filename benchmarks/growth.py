@@ -33,7 +33,7 @@ BURST = Path(__file__).resolve().parents[1] / "tests" / "endurance" / "burst.py"
 MEGAPIXELS = (1, 3, 6, 12, 25, 50, 100)
 FEW_MEGAPIXELS = (1, 6, 24)
 FILES = (10, 1000, 10_000)
-FEW_FILES = (10, 500, 2000)
+FEW_FILES = (10, 300, 1200)
 ROUNDS = 3
 OFF = 0.25
 """What growth may be off from even growth."""

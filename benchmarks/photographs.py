@@ -34,11 +34,11 @@ def lay_out(folder: Path, pixels: int | None = None, *, few: bool = False) -> li
     Args:
         folder: is made where it is missing.
         pixels: about so many each; None leaves a camera's files as they are.
-        few: a third of them.
+        few: every fifth of them.
     """
     folder.mkdir(exist_ok=True)
     files = []
-    for name, source in _sources()[:: 3 if few else 1]:
+    for name, source in _sources()[:: 5 if few else 1]:
         file = folder / f"{name}.jpg"
         if pixels is None and isinstance(source, Path):
             shutil.copyfile(source, file)

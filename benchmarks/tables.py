@@ -38,8 +38,8 @@ def pairs(
     ratios = [time / unit for time, unit in zip(times, units, strict=True)]
     middle = statistics.median(ratios)
     told = (
-        f"{middle:.2f} ({min(ratios):.2f} to {max(ratios):.2f} in {len(ratios)} pairs; "
-        f"{statistics.median(times) * 1000:.0f} / {statistics.median(units) * 1000:.0f} ms)"
+        f"{middle:.2f} ({min(ratios):.2f} to {max(ratios):.2f}; "
+        f"{statistics.median(times) * 1000:.0f} / {statistics.median(units) * 1000:.0f} ms; pairs: {len(ratios)})"
     )
     if most is not None:
         return Line(what, told, f"at most {most:g}", middle <= most)
