@@ -19,7 +19,7 @@ FILES ?= 1000 10000
 ORIGINALS ?= keep
 
 .PHONY: help run install test test-long test-other-pythons faults crashtest soak burst check bench pictures networks \
-  gimp-root gimp-3.0-root gimp-3.2-root ci clean
+  docs gimp-root gimp-3.0-root gimp-3.2-root ci clean
 
 help:
 	@echo "make run    install into $(VENV) and start the daemon in the foreground"
@@ -28,11 +28,17 @@ help:
 	@echo "make crashtest N=200  kill the daemon so often while it works, and count what became of every photograph"
 	@echo "make soak MINUTES=20  camera photographs and odd files for so long; memory must stay level"
 	@echo "make burst  ten thousand small files at once"
-	@echo "make check  formatting, lint, types and the direction of imports"
+	@echo "make check  formatting, lint, types, the direction of imports, and the links of the manual"
+	@echo "make docs   the user's manual as pages to read from the disk: build/manual/index.html"
 	@echo "make bench  measure, beside the limit and rembg, and print a page of tables; BENCH=--quick is shorter"
 	@echo "make ci     all of it, the long tests, and the other interpreters that are here"
 
+# Whether the environment sees the system's packages. PyGObject is one, and gives the icon in the panel its menu; what is
+# installed and what is tested sees none of them.
+sees_system = sed -i.old 's/^\(include-system-site-packages = \).*/\1$(1)/' $(VENV)/pyvenv.cfg
+
 run: $(VENV)/.runtime
+	$(call sees_system,$(if $(shell $(PYTHON) -c 'import gi' 2>/dev/null && echo yes),true,false))
 	$(BIN)/alphadrop run
 
 $(BIN)/python:
@@ -40,20 +46,22 @@ $(BIN)/python:
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1" -c constraints.txt
 
 $(VENV)/.runtime: $(BIN)/python pyproject.toml constraints.txt
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[heic]'
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[heic,explain,notifications]'
 	touch $@
 
 $(STAMP): $(BIN)/python pyproject.toml constraints.txt
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[heic,quantize,explain]' --group test --group check
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[heic,quantize,explain,notifications]' --group test --group check
 	touch $@ $(VENV)/.runtime
 
 install: $(STAMP)
 
 test: $(STAMP) gimp-3.0-root
+	$(call sees_system,false)
 	$(PYTEST) -m "not long" $(TESTS)
 
-test-long: $(STAMP) gimp-root
-	ALPHADROP_ISNET=$(NETWORKS)/isnet-imgly.onnx $(PYTEST) -m long
+test-long: $(STAMP) $(VENV)/.docs gimp-root
+	$(call sees_system,false)
+	ALPHADROP_ISNET=$(NETWORKS)/isnet-imgly.onnx ALPHADROP_U2NET=$(NETWORKS)/u2net.onnx $(PYTEST) -m long
 
 faults: $(STAMP)
 	$(PYTEST) tests/faults
@@ -81,6 +89,15 @@ check: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+	$(MAKE) --no-print-directory docs
+
+# Strict: a link that leads nowhere, or a page that no menu names, ends it.
+docs: $(VENV)/.docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+
+$(VENV)/.docs: $(BIN)/python pyproject.toml constraints.txt
+	$(BIN)/python -m pip install --quiet -c constraints.txt --group docs
+	touch $@
 
 # The FP32 networks, into the user's cache: what the embedded one is compared with.
 networks: $(STAMP)
@@ -89,6 +106,9 @@ networks: $(STAMP)
 bench: $(STAMP) networks gimp-3.0-root $(SCORER)/.installed
 	PYTHONPATH=tests $(BIN)/python benchmarks/bench.py $(BENCH)
 	PYTHONPATH=tests $(BIN)/python benchmarks/latency.py
+	PYTHONPATH=tests $(BIN)/python benchmarks/web.py
+	$(BIN)/python benchmarks/explain.py $(if $(BENCH),--runs 3) \
+	  u2net-int8 u2netp=$(NETWORKS)/u2netp.onnx u2net=$(NETWORKS)/u2net.onnx
 	if [ -n "$$ALPHADROP_EVAL" ]; then \
 	  $(BIN)/python benchmarks/accuracy.py --scorer $(SCORER)/bin/python --model $(NETWORKS)/u2net.onnx u2net-int8; \
 	else echo "ALPHADROP_EVAL is not set: accuracy was not measured"; fi
@@ -99,7 +119,7 @@ $(SCORER)/.installed: benchmarks/score-requirements.txt
 	touch $@
 
 pictures: $(STAMP)
-	$(BIN)/python docs/make_pictures.py
+	PYTHONPATH=tests $(BIN)/python docs/make_pictures.py
 
 # The tests of the GIMP plug-in run in a real GIMP, 3.0 and 3.2, each in a folder of its own outside the checkout.
 # Where it cannot be built (no root rights, no mmdebstrap: status 3) they are skipped and say so.

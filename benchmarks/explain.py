@@ -1,12 +1,11 @@
 """How long it takes to explain a photograph, beside one run of the same network. Prints a table.
 
-.venv/bin/python benchmarks/explain.py PHOTOGRAPH u2net-int8 [u2netp=FILE u2net=FILE]
+.venv/bin/python benchmarks/explain.py [--photograph FILE] u2net-int8 [u2netp=FILE u2net=FILE]
 """
 
 from __future__ import annotations
 
 import argparse
-import io
 import statistics
 import time
 from collections.abc import Callable
@@ -14,14 +13,16 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
+from PIL import Image
 
 from alphadrop.engine import models
 from alphadrop.engine.encode import Picture, encode
 from alphadrop.engine.explain import Explainer
 from alphadrop.engine.models import ModelSpec
-from alphadrop.engine.photo import Photo, decode
+from alphadrop.engine.photo import Photo, from_image
 from alphadrop.engine.segmenter import OnnxSegmenter
 from alphadrop.engine.stage_pictures import draw
+from photographs import camera_photograph
 
 T = TypeVar("T")
 
@@ -48,11 +49,11 @@ def figures(spec: ModelSpec, path: Path, photo: Photo, runs: int) -> list[float]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("photograph", type=Path)
+    parser.add_argument("--photograph", type=Path, help="by default one of 1.5 megapixels")
     parser.add_argument("models", nargs="+", metavar="NAME[=FILE]")
     parser.add_argument("--runs", type=int, default=7)
     chosen = parser.parse_args()
-    photo = decode(io.BytesIO(chosen.photograph.read_bytes()), chosen.photograph.name)
+    photo = from_image(Image.open(chosen.photograph) if chosen.photograph else camera_photograph(1_500_000))
     print(
         "| model | loaded, s | taken apart and loaded, s | one run, s | explained, s | times | drawn and encoded, s |"
     )

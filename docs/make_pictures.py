@@ -1,4 +1,6 @@
-"""Draw the pictures of the documentation from photographs that anyone may use: `make pictures`.
+"""Draw the pictures of the manual from photographs that anyone may use: `make pictures`.
+
+The web page is a real one, of a real daemon in a Chromium.
 
 Coffee by Rachel Michetti (CC0), an astronaut by NASA (public domain) and a cat by Stefan van der Walt (CC0), as
 scikit-image ships them.
@@ -6,6 +8,7 @@ scikit-image ships them.
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,14 +17,19 @@ from typing import Any
 import numpy as np
 import yaml
 from PIL import Image, ImageDraw, ImageFont
+from playwright.sync_api import expect
 from skimage import data
 
 from alphadrop import cut_out
+from alphadrop.desktop.icons import Look
+from alphadrop.desktop.icons import draw as draw_icon
 from alphadrop.engine import models
 from alphadrop.engine.cutout import DEFAULT_MODEL
 from alphadrop.engine.explain import Explainer
 from alphadrop.engine.photo import from_image
 from alphadrop.engine.stage_pictures import draw
+from browser_process import chromium, let_in, opened
+from daemon_process import Home, running
 
 HERE = Path(__file__).parent
 SQUARE = 10
@@ -36,6 +44,17 @@ TITLE, FOOT = 50, 20
 COLUMNS = 3
 EXPLAINED = 900
 """Width of the sheet of a network's stages."""
+WINDOW = {"width": 1200, "height": 720}
+"""Of the browser, in pixels."""
+ICON_SIZES = (64, 48, 32, 24, 22, 16)
+ICONS = {
+    Look("working", 0.35): "working",
+    Look("idle"): "nothing to do",
+    Look("paused"): "paused",
+    Look("attention"): "needs attention",
+    Look("off"): "not running",
+}
+PANELS = ((246, 245, 244), (48, 48, 48))
 TEAL, GOLD, BLUE = (30, 124, 132), (242, 193, 84), (66, 98, 178)
 PAPER, INK, FAINT = (255, 255, 255), (30, 36, 45), (110, 118, 130)
 
@@ -57,10 +76,12 @@ class Control:
 
 
 def main() -> None:
-    """Write before-after.png, edge-controls.png and explain.jpg beside this file."""
+    """Write before-after.png, edge-controls.png, explain.jpg, web-page.jpg and tray.png beside this file."""
     _draw_before_and_after()
     _draw_edge_controls()
     _draw_explanation()
+    _photograph_web_page()
+    _draw_tray()
 
 
 def _draw_before_and_after() -> None:
@@ -108,6 +129,38 @@ def _draw_explanation() -> None:
     sheet.resize((EXPLAINED, round(sheet.height * EXPLAINED / sheet.width)), Image.Resampling.LANCZOS).save(
         HERE / "explain.jpg", quality=85, optimize=True
     )
+
+
+def _photograph_web_page() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        home = Home(Path(folder))
+        home.configure()
+        photographs = [home.root / f"{name}.jpg" for name in ("coffee", "astronaut", "cat")]
+        for file, pixels in zip(photographs, (data.coffee(), data.astronaut(), data.chelsea()), strict=True):
+            Image.fromarray(pixels).save(file, quality=92)
+        with running(home), chromium() as browser, opened(browser, viewport=WINDOW) as page:
+            let_in(page, home)
+            page.set_input_files("#files", photographs)
+            expect(page.locator("#strip li[data-state=done]")).to_have_count(len(photographs))
+            page.screenshot(path=HERE / "web-page.jpg", quality=85)
+
+
+def _draw_tray() -> None:
+    row, column, label = max(ICON_SIZES) + GAP, sum(ICON_SIZES) + GAP * (len(ICON_SIZES) + 1), 150
+    sheet = Image.new("RGB", (label + column * len(PANELS), row * len(ICONS) + GAP), PAPER)
+    pen = ImageDraw.Draw(sheet)
+    for side, panel in enumerate(PANELS):
+        sheet.paste(panel, (label + side * column, 0, label + (side + 1) * column, sheet.height))
+    for line, (look, name) in enumerate(ICONS.items()):
+        middle = GAP + line * row + (row - GAP) // 2
+        pen.text((GAP, middle), name, INK, ImageFont.load_default(15), anchor="lm")
+        for side in range(len(PANELS)):
+            left = label + side * column + GAP
+            for size in ICON_SIZES:
+                icon = draw_icon(look, size)
+                sheet.paste(icon, (left, middle - size // 2), icon)
+                left += size + GAP
+    sheet.save(HERE / "tray.png", optimize=True)
 
 
 def _control(control: Control) -> Image.Image:

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from alphadrop import client
-from alphadrop.client import API_VERSION, Client, endpoint_file, lock_file, socket_file
+from alphadrop.client import API_VERSION, Client, Event, endpoint_file, lock_file, socket_file
 from alphadrop.errors import DaemonAnswered, DaemonError, NotRunning, TooBusy
 
 pytestmark = pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="needs Unix sockets")
@@ -197,6 +197,51 @@ def test_nonsense_is_a_typed_error_that_names_the_socket(answers: Answers, raw: 
     with pytest.raises(DaemonError, match=r"api\.sock: no sense in the answer") as raised:
         answers.with_raw(raw).status()
     assert not isinstance(raised.value, NotRunning)
+
+
+_STREAM = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n"
+
+
+def test_events_are_passed_on_until_their_end(answers: Answers) -> None:
+    told = (
+        b'id: a-0\nevent: begin\ndata: {}\n\n: nothing has happened\n\nid: a-1\nevent: job\ndata: {"path": "a: b"}\n\n'
+    )
+    events = list(answers.with_raw(_STREAM + told).events("a-7"))
+    assert events == [Event("a-0", "begin", {}), Event("a-1", "job", {"path": "a: b"})]
+    assert answers.asked[0].startswith(b"GET /v1/events ")
+    assert b"Last-Event-ID: a-7\r\n" in answers.asked[0]
+
+
+def test_an_event_that_is_cut_off_is_none(answers: Answers) -> None:
+    assert list(answers.with_raw(_STREAM + b'id: a-0\nevent: job\ndata: {"pa').events()) == []
+
+
+@pytest.mark.parametrize(
+    ("raw", "error"),
+    [
+        (b"HTTP/1.1 503 Busy\r\nConnection: close\r\n\r\n{}", DaemonAnswered),
+        (_STREAM + b"id: 1\nevent: job\ndata: {\n\n", DaemonError),
+        (_STREAM + b"id: 1\nevent: job\ndata: []\n\n", DaemonError),
+        (_STREAM + b"\xff\n", DaemonError),
+        (b"nonsense", DaemonError),
+    ],
+)
+def test_events_that_cannot_be_had_are_a_typed_error(answers: Answers, raw: bytes, error: type[DaemonError]) -> None:
+    with pytest.raises(error):
+        list(answers.with_raw(raw).events())
+
+
+def test_whoever_listens_where_nobody_is_or_nobody_speaks_is_told(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(NotRunning):
+        list(Client(folder).events())
+    monkeypatch.setattr(client, "_SILENCE", 0.1)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as silent:
+        silent.bind(str(socket_file(folder)))
+        silent.listen()
+        with pytest.raises(DaemonError, match="not answered"):
+            list(Client(folder).events())
 
 
 def test_where_too_many_wait_to_be_let_in_it_says_so(folder: Path) -> None:

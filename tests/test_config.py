@@ -252,6 +252,8 @@ limits: {pixels: 12.5, in_flight: 2.5}
 history: 1.5d
 keep_gps: on
 log: {level: debug}
+notifications: off
+tray: on
 folders:
 - input: ~/in
   output: ${SHOP}/$$out
@@ -288,6 +290,7 @@ folders:
     assert settings.limits.pixels == 12_500_000
     assert settings.limits.in_flight_pixels == 2_500_000
     assert (settings.quiet, settings.history) == ("battery", 36 * 3600)
+    assert (settings.notifications, settings.tray) == (False, True)
     assert settings.folders[0] == FolderSettings(
         input=Path("/home/ann/in"),
         output=Path("/srv/shop/$out"),
@@ -652,6 +655,8 @@ limits: {pixels: 0.5e2, in_flight: 1e4}
 history: 3650d
 keep_gps: yes
 log: {level: error}
+notifications: no
+tray: yes
 web: {enabled: off, port: 65535}
 keys: [{name: '12', sha256: 'ONES'}, {name: b.c, sha256: EES}]
 allow_origins: ['http://localhost:3000', 'moz-extension://0a-1']
@@ -911,7 +916,7 @@ def test_any_change_of_a_good_file_gives_settings_or_a_typed_error() -> None:
 
 
 def test_the_registry_is_asked_for_the_models(tmp_path: Path) -> None:
-    (tmp_path / "a.yaml").write_text("model: u2net-int8\n" + FOLDER + "  model: no-such-model\n")
+    (tmp_path / "a.yaml").write_text("model: auto\n" + FOLDER + "  model: no-such-model\n")
     with pytest.raises(ConfigError, match="no model is called `no-such-model`") as caught:
         load(tmp_path / "a.yaml")
     assert len(caught.value.problems) == 1

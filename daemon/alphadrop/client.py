@@ -9,7 +9,7 @@ import json
 import os
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -18,12 +18,14 @@ from urllib.parse import urlencode
 from alphadrop import paths
 from alphadrop.errors import DaemonAnswered, DaemonError, NotRunning, TooBusy, printable
 
-__all__ = ["API_VERSION", "Client", "Cutout", "endpoint_file", "lock_file", "socket_file"]
+__all__ = ["API_VERSION", "Client", "Cutout", "Event", "endpoint_file", "lock_file", "socket_file"]
 
 API_VERSION = 1
 _TIMEOUT = 30.0
 _LONG_TIMEOUT = 600.0
 """Seconds for what touches many files: each original that is moved is made safe on the disk."""
+_SILENCE = 60.0
+"""Seconds without a sign of life, of which one comes every 15, after which the daemon is held to be lost."""
 _RESTART = "restart the daemon: alphadrop stop, then alphadrop run"
 
 
@@ -51,6 +53,17 @@ class Cutout:
     warnings: tuple[str, ...]
     seconds: Mapping[str, float]
     """Wall time of each stage."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One thing that happened."""
+
+    number: str
+    """With it one goes on listening where one was."""
+    kind: str
+    """`begin`, `status`, `job`, `picture`, `reset` or `end`."""
+    told: Mapping[str, Any]
 
 
 class Client:
@@ -170,6 +183,46 @@ class Client:
         except ValueError as error:
             raise self._nonsense(error) from error
 
+    def thumbnail(self, number: int) -> bytes:
+        """Return a small PNG of what was written for a photograph of the hot folders."""
+        return self._exchange("GET", f"/v1/jobs/{number}/thumbnail", None, "image/png", _TIMEOUT)[1]
+
+    def events(self, after: str = "") -> Iterator[Event]:
+        """Yield what happens, as it happens, until the daemon ends.
+
+        Args:
+            after: the number of the last event that was received; empty for none.
+
+        Raises:
+            NotRunning, DaemonError: as for `status`; also where the daemon falls silent.
+        """
+        connection, headers = self._connection(_SILENCE)
+        headers["Accept"] = "text/event-stream"
+        if after:
+            headers["Last-Event-ID"] = after
+        try:
+            with self._saying_what_fails(_SILENCE):
+                connection.request("GET", "/v1/events", headers=headers)
+                response = connection.getresponse()
+                if response.status >= 400:
+                    raise self._refusal(response, response.read())
+            while (event := self._next_event(response)) is not None:
+                yield event
+        finally:
+            connection.close()
+
+    def _next_event(self, response: http.client.HTTPResponse) -> Event | None:
+        """Return the next event of a stream; None at its end."""
+        fields: dict[str, str] = {}
+        with self._saying_what_fails(_SILENCE):
+            while line := response.readline():
+                key, _, value = line.decode().rstrip("\n").partition(": ")
+                if key:
+                    fields[key] = value
+                elif "event" in fields:
+                    return Event(fields.get("id", ""), fields["event"], self._object(fields.get("data", "").encode()))
+        return None
+
     def _call(self, method: str, path: str, body: object = None, *, timeout: float | None = None) -> dict[str, Any]:
         timeout = _TIMEOUT if timeout is None else timeout
         data = None if body is None else json.dumps(body).encode()
@@ -185,10 +238,22 @@ class Client:
         if body is not None:
             headers["Content-Type"] = media_type
         try:
-            with contextlib.suppress(BrokenPipeError):  # it may have been answered before it was asked
-                connection.request(method, path, body, headers)
-            response = connection.getresponse()
-            answered = response.read()
+            with self._saying_what_fails(timeout):
+                with contextlib.suppress(BrokenPipeError):  # it may have been answered before it was asked
+                    connection.request(method, path, body, headers)
+                response = connection.getresponse()
+                answered = response.read()
+        finally:
+            connection.close()
+        if response.status >= 400:
+            raise self._refusal(response, answered)
+        return response, answered
+
+    @contextlib.contextmanager
+    def _saying_what_fails(self, timeout: float) -> Iterator[None]:
+        """Turn what keeps the daemon from answering into errors that say what to do."""
+        try:
+            yield
         except (FileNotFoundError, ConnectionRefusedError) as error:
             raise NotRunning("no daemon is running", "start it with: alphadrop run") from error
         except BlockingIOError as error:
@@ -204,14 +269,13 @@ class Client:
             ) from error
         except (OSError, http.client.HTTPException, ValueError) as error:
             raise self._nonsense(error) from error
-        finally:
-            connection.close()
-        if response.status >= 400:
-            told = self._object(answered).get("error")
-            if not isinstance(told, dict):
-                told = {"message": f"the daemon answered {response.status} {response.reason}"}
-            raise DaemonAnswered(response.status, told.get("code", ""), told.get("message", ""), told.get("hint", ""))
-        return response, answered
+
+    def _refusal(self, response: http.client.HTTPResponse, answered: bytes) -> DaemonAnswered:
+        """Return the error that the daemon answered with."""
+        told = self._object(answered).get("error")
+        if not isinstance(told, dict):
+            told = {"message": f"the daemon answered {response.status} {response.reason}"}
+        return DaemonAnswered(response.status, told.get("code", ""), told.get("message", ""), told.get("hint", ""))
 
     def _object(self, answered: bytes) -> dict[str, Any]:
         try:

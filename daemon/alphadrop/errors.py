@@ -23,6 +23,7 @@
     - ProviderUnavailable   the execution provider asked for is not to be had
     - QuantizeFailed        the calibration found nothing to work with
     - ExplainFailed         what is inside the network cannot be shown
+      * ExtraMissing        the package that this needs is not installed
   + ConfigError             all problems of a configuration at once
   + BadOptions              options that contradict each other or make no sense
   + DaemonError
@@ -39,11 +40,16 @@
     - NoGimp                no GIMP 3 is found
     - GimpNotStarted        it has no folder of plug-ins yet, and has to make that itself
     - PlugInUnusable        the plug-in that came with Alphadrop is not what it should be
+  + DesktopError            something about the desktop that this runs in
+    - TrayRuns              the icon is in the panel already
+    - NoTray                there is no way to put it there
+    - CannotOpen            no program was found that opens a file, folder or page
   + LedgerError             the record of files cannot be used
     - LedgerDamaged         it is not a database, or no longer a whole one
     - LedgerTooNew          a newer Alphadrop wrote it
   + NoSuchJob               the record has no file of this number
   + NoSuchPhoto             an upload of this number is not kept, or no longer
+  + NoSuchExplanation       pictures of this number are not kept, or no longer
   + JobRefused              what was asked of a file cannot be done with it
   + Cancelled               nobody waits for the result any more
 
@@ -63,6 +69,7 @@ __all__ = [
     "AlreadyRunning",
     "BadOptions",
     "Cancelled",
+    "CannotOpen",
     "CannotRead",
     "CannotWrite",
     "CodeRefused",
@@ -72,10 +79,12 @@ __all__ = [
     "DaemonAnswered",
     "DaemonError",
     "DamagedPhoto",
+    "DesktopError",
     "DiskFull",
     "DownloadFailed",
     "EmptyPhoto",
     "ExplainFailed",
+    "ExtraMissing",
     "FileError",
     "GimpError",
     "GimpNotStarted",
@@ -91,9 +100,11 @@ __all__ = [
     "NoGimp",
     "NoPage",
     "NoSubject",
+    "NoSuchExplanation",
     "NoSuchJob",
     "NoSuchKey",
     "NoSuchPhoto",
+    "NoTray",
     "NotRunning",
     "NotYours",
     "PhotoError",
@@ -104,6 +115,7 @@ __all__ = [
     "SocketUnavailable",
     "TargetExists",
     "TooBusy",
+    "TrayRuns",
     "UnknownModel",
     "UnsupportedFormat",
     "printable",
@@ -282,6 +294,12 @@ class ExplainFailed(ModelError):
     code = "explain"
 
 
+class ExtraMissing(ExplainFailed):
+    """The package that looking into networks needs is not installed."""
+
+    code = "extra_missing"
+
+
 class BadOptions(AlphadropError):
     """Options that contradict each other or make no sense."""
 
@@ -402,6 +420,30 @@ class PlugInUnusable(GimpError):
     code = "plug_in"
 
 
+class DesktopError(AlphadropError):
+    """Something about the desktop that this runs in."""
+
+    code = "desktop"
+
+
+class TrayRuns(DesktopError):
+    """Another process of this user has the icon in the panel."""
+
+    code = "tray_runs"
+
+
+class NoTray(DesktopError):
+    """There is no way to put an icon into a panel here."""
+
+    code = "no_tray"
+
+
+class CannotOpen(DesktopError):
+    """No program was found that opens a file, a folder or a page."""
+
+    code = "cannot_open"
+
+
 class LedgerError(AlphadropError):
     """The record of files cannot be used now."""
 
@@ -432,6 +474,12 @@ class NoSuchPhoto(AlphadropError):
     """An upload of this number is not kept, or no longer."""
 
     code = "no_such_photo"
+
+
+class NoSuchExplanation(AlphadropError):
+    """The pictures of this number are not kept, or no longer; or none of them has this name."""
+
+    code = "no_such_explanation"
 
 
 class JobRefused(AlphadropError):

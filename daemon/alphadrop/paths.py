@@ -23,6 +23,7 @@ __all__ = [
     "registry_file",
     "resources",
     "run_folder",
+    "speeds_file",
     "units",
 ]
 
@@ -96,6 +97,11 @@ def browsers_file() -> Path:
 def model_folder() -> Path:
     """Return the folder of downloaded models."""
     return data_folder() / "models"
+
+
+def speeds_file() -> Path:
+    """Return the record of how fast the networks are here."""
+    return data_folder() / "speeds.json"
 
 
 def log_file() -> Path:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from alphadrop import config
+from alphadrop import config, paths
 from alphadrop.cli import main
 from daemon_process import Home
 
@@ -140,6 +140,13 @@ def test_the_doctor_finds_nothing_wrong_in_a_home_that_is_in_order(
     assert [finding["verdict"] for finding in found["model"]] == ["ok"]
     assert "u2net-int8 on cpu" in found["model"][0]["told"]
     assert [finding["verdict"] for finding in found["folder"]] == ["ok", "ok"]
+    (fastest,) = found["fastest model"]
+    assert fastest["verdict"] == "ok"
+    assert fastest["told"].startswith("u2net-int8 ")
+    assert "u2net-int8" in paths.speeds_file().read_text(), "`model: auto` knows it"
+    (provider,) = found["provider"]
+    assert provider["verdict"] == "ok"
+    assert provider["told"].startswith("cpu, as configured; ONNX Runtime ")
     assert found["daemon"][0]["told"] == "not running"
     assert found["daemon"][0]["verdict"] == "note"
 

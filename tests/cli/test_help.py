@@ -11,8 +11,8 @@ from alphadrop import __version__
 from alphadrop.cli import main
 
 COMMANDS = [
-    "run", "status", "pause", "resume", "stop", "jobs", "retry", "undo", "cut", "explain", "web", "models", "config",
-    "gimp", "doctor",
+    "run", "status", "pause", "resume", "stop", "jobs", "retry", "undo", "cut", "explain", "web", "tray", "models",
+    "config", "gimp", "doctor",
 ]  # fmt: skip
 ACTIONS = {
     "models": ["list", "pull", "verify", "quantize"],

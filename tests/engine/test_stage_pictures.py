@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from alphadrop.engine import stage_pictures
+from alphadrop.engine import stage_panels, stage_pictures
 from alphadrop.engine.explain import Explanation, Shown, compare
 from alphadrop.engine.photo import Photo, from_image
 from alphadrop.engine.stage_pictures import draw, draw_difference, picture_names
@@ -84,7 +84,7 @@ def test_the_strongest_channels_are_those_that_vary_most() -> None:
     for strength, channel in enumerate((7, 3, 21)):
         array[channel, 10:20, 10:20] += 3 - strength
     array[5, :1] = 1000  # the rim says nothing of the photograph
-    strongest = stage_pictures._strongest(array)
+    strongest = stage_panels.strongest_channels(array)
     assert len(strongest) == 16
     assert strongest[:3] == [7, 3, 21]
 
@@ -94,7 +94,7 @@ def test_principal_components_are_those_of_all_the_eigenvectors() -> None:
     array = np.einsum("ck,khw->chw", random.normal(0, 1, (40, 40)), random.normal(0, 1, (40, SIDE, SIDE)))
     points = array[:, 2:-2, 2:-2].reshape(40, -1)
     variances, axes = np.linalg.eigh(np.cov(points, bias=True))
-    found = stage_pictures._components(array.astype(np.float32))
+    found = stage_panels.components_of(array.astype(np.float32))
     assert found.shares == pytest.approx(variances[::-1][:3] / variances.sum(), rel=1e-3)
     for plane, axis in zip(found.planes, axes[:, ::-1].T, strict=False):
         projected = np.tensordot(axis, array, 1)
@@ -102,7 +102,7 @@ def test_principal_components_are_those_of_all_the_eigenvectors() -> None:
 
 
 def test_a_stage_of_nothing_has_components_too() -> None:
-    found = stage_pictures._components(np.zeros((2, 10, 10), np.float32))
+    found = stage_panels.components_of(np.zeros((2, 10, 10), np.float32))
     assert found.shares == (0, 0)
     assert found.drawn((20, 20)).getextrema() == ((0, 0),) * 3
 
@@ -125,4 +125,4 @@ def test_text_is_shortened_to_its_width() -> None:
     short = stage_pictures._shortened(long, 15, 100)
     assert short.endswith("…")
     assert long.startswith(short[:-1])
-    assert 60 < stage_pictures._font(15).getlength(short) <= 100
+    assert 60 < stage_panels.font(15).getlength(short) <= 100

@@ -248,6 +248,7 @@ def test_the_description_is_complete(api: Api) -> None:
         "/v1/jobs/{number}/retry": ["post"], "/v1/jobs/{number}/undo": ["post"],
         "/v1/jobs/{number}/output": ["get"], "/v1/jobs/{number}/thumbnail": ["get"],
         "/v1/photos": ["post"], "/v1/photos/{photo}/cutout": ["post"], "/v1/photos/{photo}/preview": ["get"],
+        "/v1/explain": ["post"], "/v1/photos/{photo}/explain": ["post"], "/v1/explain/{number}/{file}": ["get"],
         "/v1/web/codes": ["post"], "/v1/web/key": ["post"],
         "/v1/web/keys": ["get"], "/v1/web/keys/revoke": ["post"],
     }  # fmt: skip

@@ -78,6 +78,13 @@ def test_a_pause_and_a_picture_are_told(home: Home, photographs: dict[str, Path]
         assert states == ["waiting", "working", "done"]
 
 
+def test_the_switch_of_the_notifications_is_told(home: Home) -> None:
+    with listening(home) as told:
+        assert until(told, "status")[2]["notifications"] is True
+        home.configure("settle: 0.1", top="notifications: off")
+        until(told, "status", notifications=False)
+
+
 def test_whoever_comes_again_goes_on_where_he_was(home: Home, photographs: dict[str, Path]) -> None:
     with listening(home) as told:
         number, _, _ = until(told, "status")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -20,7 +22,11 @@ class Time:
         return self.seconds
 
 
-def is_there(shelf: Shelf, number: str) -> bool:
+def shelf_of(**limits: Any) -> Shelf[bytearray]:
+    return Shelf(missing=NoSuchPhoto("this photograph is not kept here"), **limits)
+
+
+def is_there(shelf: Shelf[bytearray], number: str) -> bool:
     try:
         shelf.get(number)
     except NoSuchPhoto:
@@ -29,7 +35,7 @@ def is_there(shelf: Shelf, number: str) -> bool:
 
 
 def test_what_is_kept_is_had_again() -> None:
-    shelf = Shelf(places=2, size=100, seconds=60, seen_seconds=5)
+    shelf = shelf_of(places=2, size=100, seconds=60, seen_seconds=5)
     photo = bytearray(b"photo")
     number = shelf.put(photo)
     assert shelf.get(number) is photo
@@ -38,7 +44,7 @@ def test_what_is_kept_is_had_again() -> None:
 
 
 def test_what_was_used_last_stays() -> None:
-    shelf = Shelf(places=2, size=100, seconds=60, seen_seconds=5)
+    shelf = shelf_of(places=2, size=100, seconds=60, seen_seconds=5)
     first, second = shelf.put(bytearray(1)), shelf.put(bytearray(1))
     shelf.get(first)
     third = shelf.put(bytearray(1))
@@ -46,7 +52,7 @@ def test_what_was_used_last_stays() -> None:
 
 
 def test_a_large_one_takes_the_room_of_others_and_is_kept_alone() -> None:
-    shelf = Shelf(places=9, size=100, seconds=60, seen_seconds=5)
+    shelf = shelf_of(places=9, size=100, seconds=60, seen_seconds=5)
     small = shelf.put(bytearray(50))
     other = shelf.put(bytearray(50))
     assert is_there(shelf, small)
@@ -56,7 +62,7 @@ def test_a_large_one_takes_the_room_of_others_and_is_kept_alone() -> None:
 
 def test_what_nobody_uses_is_forgotten() -> None:
     clock = Time()
-    shelf = Shelf(places=9, size=100, seconds=60, seen_seconds=5, clock=clock)
+    shelf = shelf_of(places=9, size=100, seconds=60, seen_seconds=5, clock=clock)
     used, unused = shelf.put(bytearray(1)), shelf.put(bytearray(1))
     clock.seconds = 50
     assert is_there(shelf, used)
@@ -67,7 +73,7 @@ def test_what_nobody_uses_is_forgotten() -> None:
 
 def test_what_was_seen_last_is_kept_for_a_shorter_while() -> None:
     clock = Time()
-    shelf = Shelf(places=9, size=100, seconds=60, seen_seconds=5, clock=clock)
+    shelf = shelf_of(places=9, size=100, seconds=60, seen_seconds=5, clock=clock)
     look = Look(from_image(Image.new("RGB", (4, 4))), np.zeros((2, 2), np.float32), "u2net-int8", {})
     shelf.see(("one", "u2net-int8"), look)
     assert shelf.seen(("one", "u2net-int8")) is look

@@ -10,9 +10,11 @@ from io import BytesIO
 from pathlib import Path
 
 import httpx
+import numpy as np
 import pytest
 from PIL import Image
 
+from alphadrop import cut_out
 from alphadrop.client import Client, endpoint_file
 from alphadrop.errors import DaemonAnswered
 from alphadrop.service.web import PAGE
@@ -84,6 +86,15 @@ def test_the_page_names_no_other_host_and_nothing_inline() -> None:
         assert not re.search(r"\sstyle=|\son\w+=\"|<script>|<style>|innerHTML|eval\(", text), file
 
 
+def test_what_the_pages_name_is_served_beside_them() -> None:
+    assert {"/", "/page/api.html"} <= set(PAGE)
+    for file in PAGE.values():
+        if file.suffix == ".html":
+            named = re.findall(r"(?:href|src)=\"(/page/[^\"#]+)", file.read_text(encoding="utf-8"))
+            assert named
+            assert set(named) <= set(PAGE)
+
+
 def test_beside_the_page_nothing_is_served_without_a_key(visitor: Visitor) -> None:
     for path in ("/page/", "/page/nothing.js", "/page/../web.py", "/page/%2e%2e/web.py", "/index.html", "/v1/web/keys"):
         assert visitor.ask("GET", path).status_code == 401, path
@@ -152,6 +163,28 @@ def test_a_photograph_is_sent_once_and_cut_several_times(
         assert again.headers["alphadrop-outcome"] == "done"
         assert ("network" in json.loads(again.headers["alphadrop-seconds"])) == (number == 0), "it is looked at once"
         assert again.content == visitor.ask("POST", f"/v1/cutout{wishes}", key, photo).content
+
+
+def test_a_kept_picture_lies_behind_a_photograph(visitor: Visitor, key: str, photographs: dict[str, Path]) -> None:
+    number, behind = (
+        visitor.ask("POST", "/v1/photos", key, photographs[name].read_bytes()).json()["id"]
+        for name in ("cat", "rocket")
+    )
+    answer = visitor.ask("POST", f"/v1/photos/{number}/cutout?behind={behind}", key)
+    wanted = cut_out(photographs["cat"], background=photographs["rocket"])
+    with Image.open(BytesIO(answer.content)) as image:
+        assert np.array_equal(np.asarray(image), np.asarray(wanted))
+    whole = visitor.ask("POST", f"/v1/cutout?behind={behind}", key, photographs["cat"].read_bytes())
+    assert whole.content == answer.content
+    for query, status, code in (
+        ("behind=gone", 404, "no_such_photo"),
+        (f"behind={behind}&background=white", 422, "bad_options"),
+    ):
+        refused = visitor.ask("POST", f"/v1/photos/{number}/cutout?{query}", key)
+        assert (refused.status_code, refused.json()["error"]["code"]) == (status, code)
+    text = visitor.ask("POST", "/v1/photos", key, b"dear diary").json()["id"]
+    refused = visitor.ask("POST", f"/v1/photos/{number}/cutout?behind={text}", key)
+    assert refused.json()["error"]["message"].startswith("the background picture: ")
 
 
 def test_a_photograph_that_browsers_do_not_know_has_a_preview(visitor: Visitor, key: str) -> None:

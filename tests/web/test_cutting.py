@@ -22,6 +22,12 @@ _DROP = """([bytes, name]) => {
     new DragEvent("drop", { bubbles: true, cancelable: true, dataTransfer: transfer }));
 }"""
 
+_PASTE = """([bytes, name]) => {
+  const transfer = new DataTransfer();
+  transfer.items.add(new File([Uint8Array.from(atob(bytes), (each) => each.charCodeAt(0))], name));
+  document.body.dispatchEvent(new ClipboardEvent("paste", { bubbles: true, clipboardData: transfer }));
+}"""
+
 
 def drop(page: Page, photograph: Path) -> None:
     page.evaluate(_DROP, [base64.b64encode(photograph.read_bytes()).decode(), photograph.name])
@@ -119,6 +125,69 @@ def test_the_colour_behind_it_may_be_in_the_file(page: Page, photographs: dict[s
     found = pixels(downloaded(page, "#download")[1])
     assert found[0, 0, :3].tolist() == [255, 255, 255]
     assert found.shape[2] == 3 or found[..., 3].min() == 255
+
+
+@pytest.mark.long
+def test_a_picture_behind_it_may_be_in_the_file(page: Page, web_home: Home, photographs: dict[str, Path]) -> None:
+    page.set_input_files("#files", photographs["coffee"])
+    in_state(page, "done", 1)
+    page.set_input_files("#behind", photographs["rocket"])
+    expect(page.locator("#stage")).to_have_class("stage comparable pictured")
+    with page.expect_response(lambda answer: "behind=" in answer.url):
+        page.check("#fill")
+    in_state(page, "done", 1)
+    found = pixels(downloaded(page, "#download")[1])
+    target = web_home.root / "behind.png"
+    told = web_home.alphadrop("cut", photographs["coffee"], "-o", target, "--background", photographs["rocket"])
+    assert told.returncode == 0, told.stderr
+    assert np.array_equal(found, pixels(target.read_bytes()))
+
+
+@pytest.mark.long
+def test_shapes_and_small_parts_are_those_of_the_command(
+    page: Page, web_home: Home, photographs: dict[str, Path]
+) -> None:
+    page.set_input_files("#files", photographs["coffee"])
+    in_state(page, "done", 1)
+    for group in page.locator("#controls summary").all():
+        group.click()
+    expect(page.locator("#margin")).to_be_disabled()
+    with page.expect_response(lambda answer: "preset=shop-square" in answer.url):
+        page.select_option("#preset", "shop-square")
+    with page.expect_response(lambda answer: "margin=0.2" in answer.url and "fill_holes=0.05" in answer.url):
+        page.locator("#fill_holes").fill("0.05")
+        page.locator("#margin").fill("0.2")
+    in_state(page, "done", 1)
+    expect(page.locator("#stage")).to_have_class("stage")
+    expect(page.locator("#caption")).to_contain_text("2000 × 2000")
+    name, jpeg = downloaded(page, "#download")
+    assert name == "coffee.jpg"
+    target = web_home.root / "expected.jpg"
+    wishes = ("--preset", "shop-square", "--margin", "0.2", "--fill-holes", "0.05")
+    told = web_home.alphadrop("cut", photographs["coffee"], "-o", target, *wishes)
+    assert told.returncode == 0, told.stderr
+    assert np.array_equal(pixels(jpeg), pixels(target.read_bytes()))
+
+
+@pytest.mark.long
+def test_a_pasted_photograph_is_cut(page: Page, photographs: dict[str, Path]) -> None:
+    page.evaluate(_PASTE, [base64.b64encode(photographs["coffee"].read_bytes()).decode(), "pasted.jpg"])
+    in_state(page, "done", 1)
+    assert downloaded(page, "#download")[0] == "pasted.png"
+
+
+@pytest.mark.long
+def test_a_photograph_dragged_from_outside_is_cut(page: Page, photographs: dict[str, Path]) -> None:
+    """As the browser itself does it, for which the page sees real files and not those of a script."""
+    browser = page.context.new_cdp_session(page)
+    dragged = {"items": [], "files": [str(photographs["coffee"])], "dragOperationsMask": 1}
+    for kind in ("dragEnter", "dragOver"):
+        browser.send("Input.dispatchDragEvent", {"type": kind, "x": 400, "y": 400, "data": dragged})
+    expect(page.locator("#over")).to_be_visible()
+    browser.send("Input.dispatchDragEvent", {"type": "drop", "x": 400, "y": 400, "data": dragged})
+    expect(page.locator("#over")).to_be_hidden()
+    in_state(page, "done", 1)
+    expect(page.locator("#strip .name")).to_have_text("coffee.jpg")
 
 
 @pytest.mark.long

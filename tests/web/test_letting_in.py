@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from browser_process import let_in, opened
-from daemon_process import Home
+from daemon_process import Home, wait_for
 
 pytestmark = pytest.mark.long
 
@@ -117,6 +118,45 @@ def test_a_page_on_another_port_gets_nothing(page: Page, web_home: Home) -> None
     page.goto(f"{address}#code={code}")
     page.reload()
     expect(page.locator("#welcome")).to_be_visible()
+
+
+_TUTORIAL = """async ([address, key, bytes]) => {
+  const form = new FormData();
+  form.append("file", new File([Uint8Array.from(atob(bytes), (each) => each.charCodeAt(0))], "cat.jpg"));
+  const headers = { Accept: "application/json", Authorization: `Bearer ${key}` };
+  try {
+    const response = await fetch(`${address}api/remove`, { method: "POST", body: form, headers });
+    const { image, error } = await response.json();
+    if (!response.ok) return error.code;
+    const picture = new Image();
+    picture.src = `data:image/png;base64,${image}`;
+    await picture.decode();
+    return [picture.naturalWidth, picture.naturalHeight];
+  } catch {
+    return "nothing";
+  }
+}"""
+
+
+def test_a_page_of_ones_own_calls_as_the_tutorials_do(
+    browser: Browser, web_home: Home, photographs: dict[str, Path]
+) -> None:
+    address = address_of(web_home).partition("#")[0]
+    before = (web_home.root / "alphadrop.yaml").read_text()
+    told = web_home.alphadrop("config", "key", "shop")
+    key, row = told.stdout.strip(), told.stderr.partition("keys:\n")[2].partition("\n\n")[0]
+    picture = base64.b64encode(photographs["cat"].read_bytes()).decode()
+    with elsewhere() as own, elsewhere() as other, opened(browser) as page:
+        origin = own.removesuffix("/")
+        (web_home.root / "alphadrop.yaml").write_text(f"keys:\n{row}\nallow_origins: ['{origin}']\n{before}")
+        try:
+            page.goto(own)
+            wait_for(lambda: page.evaluate(_TUTORIAL, [address, key, picture]) == [451, 300], "the page to be allowed")
+            assert page.evaluate(_TUTORIAL, [address, "another key", picture]) == "wrong_token"
+            page.goto(other)
+            assert page.evaluate(_TUTORIAL, [address, key, picture]) == "nothing"
+        finally:
+            (web_home.root / "alphadrop.yaml").write_text(before)
 
 
 def test_nobody_else_is_asked_for_anything(page: Page, photographs: dict[str, Path]) -> None:

@@ -10,12 +10,14 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from alphadrop import errors
+from alphadrop.engine.options import PRESETS
 from browser_process import let_in, opened
 from daemon_process import Home
 
 pytestmark = pytest.mark.long
 
-VIEWS = ("photographs", "folders", "settings")
+VIEWS = ("photographs", "seeing", "folders", "settings")
 PAGE = Path(__file__).parents[2] / "daemon" / "alphadrop" / "service" / "page"
 
 
@@ -28,6 +30,13 @@ def with_a_photograph(page: Page, photographs: dict[str, Path]) -> None:
     page.set_input_files("#files", [photographs["coffee"], Path(__file__)])
     expect(page.locator("#strip li[data-state=done]")).to_have_count(1)
     expect(page.locator("#strip li[data-state=failed]")).to_have_count(1)
+
+
+def with_a_walk(page: Page) -> None:
+    go_to(page, "seeing")
+    page.locator("#seeing-photos button").first.click()
+    page.click("#seeing-go")
+    expect(page.locator("#walk-u img:visible")).to_have_count(21)
 
 
 def test_a_pause_is_seen_by_another_page(page: Page, browser: Browser, web_home: Home) -> None:
@@ -95,6 +104,22 @@ def test_it_speaks_chinese_to_who_reads_it(browser: Browser, web_home: Home, pho
         expect(page.locator("#welcome h2")).to_have_text("Drop photographs here")
 
 
+def test_the_shapes_of_the_page_are_the_presets() -> None:
+    table = re.search(r"MARGINS = \{ (.*) \};", (PAGE / "controls.js").read_text(encoding="utf-8"))
+    assert table is not None
+    margins = {name: float(margin) for name, margin in re.findall(r'"?([\w-]+)"?: ([\d.]+)', table[1])}
+    assert margins == {name: preset.margin for name, preset in PRESETS.items()}
+    chosen = re.findall(r'<option value="([^"]+)"', (PAGE / "index.html").read_text(encoding="utf-8"))
+    assert set(chosen) == set(PRESETS)
+
+
+def test_advice_is_given_for_errors_that_there_are() -> None:
+    texts = (PAGE / "texts.js").read_text(encoding="utf-8")
+    known = {kind.code for kind in vars(errors).values() if isinstance(kind, type) and hasattr(kind, "code")}
+    of_the_page = {"unreachable", "too_slow", "internal"}
+    assert set(re.findall(r'"(?:error|hint)\.(\w+)"', texts)) <= known | of_the_page
+
+
 def test_every_text_is_there_in_both_languages() -> None:
     texts = (PAGE / "texts.js").read_text(encoding="utf-8")
     english, chinese = texts.split("const CHINESE")
@@ -112,6 +137,7 @@ def test_nothing_is_wider_than_a_small_screen(
     with opened(browser, locale=language, viewport={"width": 360, "height": 740}) as page:
         let_in(page, web_home)
         with_a_photograph(page, photographs)
+        with_a_walk(page)
         for view in VIEWS:
             go_to(page, view)
             assert page.evaluate("() => document.documentElement.scrollWidth") <= 360, view
@@ -126,6 +152,10 @@ def test_axe_finds_nothing_serious(browser: Browser, web_home: Home, photographs
         let_in(page, web_home)
         assert grave(page) == []
         with_a_photograph(page, photographs)
+        for group in page.locator("#controls summary").all():
+            group.click()
+        with_a_walk(page)
+        page.click("#walk-play")  # a picture on its way to being seen has less contrast
         for view in VIEWS:
             go_to(page, view)
             assert grave(page) == [], view
@@ -145,6 +175,8 @@ def grave(page: Page) -> list[str]:
 
 def test_it_is_used_by_keyboard_alone(page: Page, photographs: dict[str, Path]) -> None:
     with_a_photograph(page, photographs)
+    for group in page.locator("#controls summary").all():
+        group.press("Enter")
     page.keyboard.press("Tab")
     page.evaluate("() => document.body.focus()")
     reached = set()
@@ -152,4 +184,5 @@ def test_it_is_used_by_keyboard_alone(page: Page, photographs: dict[str, Path]) 
         page.keyboard.press("Tab")
         reached.add(page.evaluate("() => document.activeElement.id || document.activeElement.className"))
     assert {"language", "photo", "icon remove", "stage", "split", "download", "zoom-actual", "model"} <= reached
+    assert {"choose-behind", "preset", "smallest_part", "fill_holes"} <= reached
     assert {"shift_edge", "feather", "hardness", "decontaminate", "for-all", "reset"} <= reached

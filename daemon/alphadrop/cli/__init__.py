@@ -27,6 +27,7 @@ COMMANDS = {
     "cut": ("cut", "cut out the photographs named here"),
     "explain": ("explain", "show what each stage of a network makes of a photograph"),
     "web": ("web", "open the web page in your browser, say which browsers are let in"),
+    "tray": ("tray", "show an icon in the panel, with what is done and a menu"),
     "models": ("models", "list, fetch, check and quantize networks"),
     "config": ("config", "make, check and show the configuration"),
     "gimp": ("gimp", "put the plug-in into GIMP, take it out, say how it is there"),

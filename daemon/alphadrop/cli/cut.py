@@ -57,7 +57,7 @@ def define_cut(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "-o", "--output", metavar="FILE-OR-FOLDER", help="a file for one input, or a folder, made if missing"
     )
-    command.add_argument("--model", metavar="NAME", help="of the registry; see: alphadrop models list")
+    command.add_argument("--model", metavar="NAME", help="of the registry (see: alphadrop models list), or auto")
     command.add_argument("--mask", action="store_true", help="write the alpha matte as a grey picture")
     command.add_argument(
         "--edges", choices=options.EDGES, help="follow the photograph's edges, or only enlarge the map"
@@ -158,9 +158,9 @@ _Way = Callable[[Path, Path], _Report]
 
 def _refuse_unusable(model: str | None, settings: Settings) -> None:
     """Raise ModelError where a model that was named is not known, or not on this machine."""
-    if model is not None:
-        from alphadrop.engine.models import find_spec, locate, registry
+    from alphadrop.engine.models import AUTO, find_spec, locate, registry
 
+    if model is not None and model != AUTO:
         locate(find_spec(model, registry(settings.models)))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
 import sys
 import time
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from alphadrop.cli.config import load
-from alphadrop.cli.terminal import DONE, SOME_FAILED
+from alphadrop.cli.terminal import DONE, SOME_FAILED, complain
 from alphadrop.errors import AlphadropError, NotRunning, TargetExists, printable
 
 __all__ = ["define_pause", "define_resume", "define_run", "define_status", "define_stop", "moment"]
@@ -50,9 +51,21 @@ def _run(chosen: argparse.Namespace) -> int:
         except TargetExists:
             pass  # another alphadrop made it in this moment
     settings = load(file)
+    if settings.tray and "INVOCATION_ID" not in os.environ:  # what systemd starts has no panel, and ends with its unit
+        _show_tray()
     from alphadrop.service import lifecycle
 
     lifecycle.run(settings)
+
+
+def _show_tray() -> None:
+    """Start the icon, which goes on when the daemon ends; where there is one already, that one stays."""
+    from alphadrop.desktop import opening
+
+    try:
+        opening.start_tray()
+    except AlphadropError as error:
+        complain(error)
 
 
 def define_status(command: argparse.ArgumentParser) -> None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import functools
 import json
 import os
 import platform
 import shutil
-import statistics
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,7 +18,7 @@ from typing import TYPE_CHECKING, Literal
 from alphadrop import __version__
 from alphadrop.cli.config import settings_in_force
 from alphadrop.cli.terminal import DONE, SOME_FAILED
-from alphadrop.errors import AlphadropError, NotRunning, printable
+from alphadrop.errors import AlphadropError, ModelError, NotRunning, printable
 from alphadrop.hotfolder.answers import ask
 
 if TYPE_CHECKING:
@@ -27,7 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["define_doctor"]
 
-_RUNS = 5
+_WORTH_IT = 0.9
+"""Of a run's time: what is not at least this much quicker is not recommended."""
 _LITTLE_SPACE = 1_000_000_000
 _FEW_WATCHES = 8192
 
@@ -82,34 +82,72 @@ def _look() -> Iterator[_Finding]:
         )
         for warning in settings.warnings:
             yield _Finding("configuration", "note", warning)
-        yield _model(settings)
+        yield from _models(settings)
+        yield _provider(settings)
         yield from _folders(settings)
     yield from _events()
     yield _daemon()
     yield _heic()
     yield from _gimp()
+    yield _tray()
+    yield _notifications()
     yield _unit()
 
 
-def _model(settings: Settings) -> _Finding:
-    import numpy as np
-
+def _models(settings: Settings) -> Iterator[_Finding]:
+    """Measure the model in force, and those that cut equally well; what is the fastest is remembered."""
+    from alphadrop import paths
     from alphadrop.engine.cutout import Engine
+    from alphadrop.engine.fastest import Machine, rivals, seconds_a_run, write_speeds
+    from alphadrop.engine.models import AUTO
 
     engine = Engine(settings.model, own_models=settings.models, threads=settings.threads, provider=settings.provider)
     try:
         segmenter = engine.warm()
-        side = segmenter.spec.input_size
-        view = np.random.default_rng(0).integers(0, 256, (side, side, 3), np.uint8)
-        times = []
-        for _ in range(_RUNS):
-            started = time.perf_counter()
-            segmenter.saliency(view)
-            times.append(time.perf_counter() - started)
+        measured = {engine.model: seconds_a_run(segmenter)}
     except AlphadropError as error:
-        return _Finding("model", "wrong", error.message, error.hint)
-    told = f"{segmenter.spec.name} on {segmenter.device}: {statistics.median(times):.2f} s a run, checksum right"
-    return _Finding("model", "ok", told)
+        yield _Finding("model", "wrong", error.message, error.hint)
+        return
+    told = f"{engine.model} on {segmenter.device}: {measured[engine.model]:.2f} s a run, checksum right"
+    yield _Finding("model", "ok", told)
+    del segmenter
+    try:
+        for rival in rivals(engine.model, engine.known):
+            if rival.name not in measured:
+                measured[rival.name] = seconds_a_run(engine.warm(rival.name))
+        os.makedirs(paths.data_folder(), exist_ok=True)
+        write_speeds(paths.speeds_file(), Machine.here(settings.provider), measured)
+    except AlphadropError as error:
+        yield _Finding("fastest model", "note", error.message, error.hint)
+        return
+    best = min(measured, key=measured.__getitem__)
+    compared = ", ".join(f"{name} {seconds:.2f} s" for name, seconds in sorted(measured.items(), key=lambda it: it[1]))
+    if settings.model in (AUTO, best):
+        yield _Finding("fastest model", "ok", compared)
+    else:
+        yield _Finding("fastest model", "note", compared, f"{best} cuts as well and is faster; say so: model: {AUTO}")
+
+
+def _provider(settings: Settings) -> _Finding:
+    """Say what networks run on and why, and whether another provider of this ONNX Runtime would be quicker."""
+    from alphadrop.engine.cutout import Engine
+    from alphadrop.engine.fastest import seconds_a_run
+    from alphadrop.engine.segmenter import RUNTIME_VERSION, available_providers
+
+    carried = available_providers()
+    told = f"{settings.provider}, as configured; ONNX Runtime {RUNTIME_VERSION} carries {', '.join(carried)}"
+    took: dict[str, float] = {}
+    for provider in carried if len(carried) > 1 else ():
+        engine = Engine(settings.model, own_models=settings.models, threads=settings.threads, provider=provider)
+        with contextlib.suppress(ModelError):  # a device that is not there; the one in force was looked at
+            took[provider] = seconds_a_run(engine.warm())
+    if not took:
+        return _Finding("provider", "ok", told)
+    told += f" ({', '.join(f'{provider} {seconds:.2f} s' for provider, seconds in took.items())})"
+    best = min(took, key=took.__getitem__)
+    if took[best] < took.get(settings.provider, float("inf")) * _WORTH_IT:
+        return _Finding("provider", "note", told, f"quicker here: provider: {best}")
+    return _Finding("provider", "ok", told)
 
 
 def _folders(settings: Settings) -> Iterator[_Finding]:
@@ -187,6 +225,22 @@ def _heic() -> _Finding:
     if find_spec("pillow_heif") is None:
         return _Finding("HEIC", "note", "not opened", "pip install 'alphadrop[heic]'")
     return _Finding("HEIC", "ok", "opened")
+
+
+def _tray() -> _Finding:
+    from alphadrop.desktop.backends import choose
+    from alphadrop.desktop.surroundings import look
+
+    choice = choose(look())
+    return _Finding("tray", "note" if choice.remedy else "ok", choice.told, choice.remedy)
+
+
+def _notifications() -> _Finding:
+    from alphadrop.desktop.notices import HOW_TO_GET, are_possible
+
+    if are_possible():
+        return _Finding("notifications", "ok", "shown by the tray's icon")
+    return _Finding("notifications", "note", "not shown", HOW_TO_GET)
 
 
 def _gimp() -> Iterator[_Finding]:

@@ -58,12 +58,16 @@ def define_explain(command: argparse.ArgumentParser) -> None:
 
 
 def _explain(chosen: argparse.Namespace) -> int:
+    from alphadrop.engine.checksums import find_verified
+    from alphadrop.engine.cutout import Engine
     from alphadrop.engine.explain import compare
     from alphadrop.engine.stage_pictures import picture_names
 
     settings = settings_in_force(None)
     started = time.perf_counter()
-    models = [_find(name, settings) for name in (chosen.model or settings.model, chosen.compare) if name is not None]
+    engine = Engine(chosen.model or settings.model, own_models=settings.models, provider=settings.provider)
+    compared = [engine.model, *([chosen.compare] if chosen.compare else [])]
+    models = [find_verified(name, engine.known) for name in compared]
     photo = _photo(chosen.image, settings)
     for warning in photo.warnings:
         print(f"alphadrop: {photo.name}: {warning}", file=sys.stderr)
@@ -86,16 +90,6 @@ def _explain(chosen: argparse.Namespace) -> int:
     seconds = time.perf_counter() - started
     print(f"\n{photo.name} -> {printable(chosen.output)}  ({len(names)} files, {seconds:.2f} s)")
     return DONE
-
-
-def _find(name: str, settings: Settings) -> tuple[ModelSpec, Path]:
-    """Return a model's row and where its file is; raise ModelError where it is unknown, missing or damaged."""
-    from alphadrop.engine import checksums, models
-
-    spec = models.find_spec(name, models.registry(settings.models))
-    path = models.locate(spec)
-    checksums.verify(spec, path)
-    return spec, path
 
 
 def _photo(source: Path, settings: Settings) -> Photo:

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from alphadrop.errors import AlphadropError, AlreadyRunning, BadOptions, ConfigError, NotRunning, UnknownModel
+from alphadrop.errors import AlphadropError, AlreadyRunning, BadOptions, ConfigError, NotRunning, TrayRuns, UnknownModel
 
 __all__ = [
     "BAD_USAGE",
@@ -58,7 +58,7 @@ def status_of(error: AlphadropError) -> int:
     """Return the exit status that an error ends a command with."""
     if isinstance(error, (ConfigError, BadOptions, UnknownModel)):
         return BAD_USAGE
-    if isinstance(error, AlreadyRunning):
+    if isinstance(error, (AlreadyRunning, TrayRuns)):
         return OTHER_RUNS
     if isinstance(error, NotRunning):
         return NONE_RUNS

@@ -34,7 +34,7 @@ from alphadrop.config.values import (
     triple,
     whole,
 )
-from alphadrop.engine.models import ModelSpec
+from alphadrop.engine.models import AUTO, ModelSpec
 from alphadrop.engine.options import (
     ALIGNMENTS,
     CROPS,
@@ -127,6 +127,8 @@ TOP: Table = {
     "keys": items,
     "allow_origins": origins,
     "log": lambda node, reading: _section(node, LOG, reading, "`log`"),
+    "notifications": boolean,
+    "tray": boolean,
 }
 SECTIONS: dict[str, Table] = {
     "a folder": FOLDER,
@@ -142,7 +144,17 @@ SECTIONS: dict[str, Table] = {
 
 _CUT_KEYS = {field.name for field in fields(CutOptions)} - {"keep_gps"}
 _LIMIT_FIELDS = {"pixels": "megapixels", "in_flight": "in_flight_megapixels"}
-_TOP_KEYS = ("model", "threads", "provider", "quiet", "keep_gps", "history", "allow_origins")
+_TOP_KEYS = (
+    "model",
+    "threads",
+    "provider",
+    "quiet",
+    "keep_gps",
+    "history",
+    "allow_origins",
+    "notifications",
+    "tray",
+)
 _FOLDER_KEYS = {field.name for field in fields(FolderSettings)} - {"cut"}
 
 
@@ -234,8 +246,8 @@ def folder(node: yaml.Node, above: Settings, known: Collection[str], reading: Re
 def known_model(part: Section, known: Collection[str], reading: Reading) -> None:
     """Write down a `model` that no registry knows."""
     name = part.values.get("model")
-    if name is not None and name not in known:
-        every = f"the models are {', '.join(sorted(known))}"
+    if name is not None and name not in (AUTO, *known):
+        every = f"the models are {', '.join(sorted(known))}, and {AUTO}"
         reading.problem(part.line_of("model"), f"no model is called {quoted(name)}", nearest(name, known) or every)
 
 
@@ -326,7 +338,7 @@ def _look(part: Section, cut: CutOptions, reading: Reading) -> None:
     """Warn of folders and pictures that are not there."""
     keys = ("input", "output", "finished", "failed")
     places: dict[str, Path] = {key: place for key in keys if (place := part.values.get(key)) is not None}
-    background = None if cut.background is None or isinstance(cut.background, tuple) else cut.background
+    background = cut.background if isinstance(cut.background, Path) else None
     found = ask(_why_no_folder, places.values())
     if background is not None:
         places["background"] = background

@@ -81,5 +81,9 @@ class Settings:
     allow_origins: tuple[str, ...] = ()
     """Of the web pages that may use the picture calls: `scheme://host` or `scheme://host:port`."""
     log_level: LogLevel = "info"
+    notifications: bool = True
+    """Whether the icon in the panel may say on the desktop what was done and what is wrong."""
+    tray: bool = False
+    """Whether `alphadrop run` shows that icon, too."""
     warnings: tuple[str, ...] = field(default=(), compare=False)
     """What does not stop the daemon and should be known, such as a folder that is not there; each with file:line."""

@@ -42,6 +42,8 @@ def as_mapping(settings: Settings) -> dict[str, Any]:
         "keys": [{"name": key.name, "sha256": key.sha256} for key in settings.keys],
         "allow_origins": list(settings.allow_origins),
         "log": {"level": settings.log_level},
+        "notifications": settings.notifications,
+        "tray": settings.tray,
         "folders": [_folder(folder) for folder in settings.folders],
         "models": [_model(model) for model in settings.models],
     }

@@ -7,15 +7,28 @@ import hashlib
 import io
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from alphadrop import atomic
-from alphadrop.engine.models import ModelSpec
+from alphadrop.engine.models import ModelSpec, find_spec, locate
 from alphadrop.errors import ModelDamaged, ModelMissing, printable, reading_failed
 
-__all__ = ["check", "pin", "pinned_sha256", "verify"]
+__all__ = ["check", "find_verified", "pin", "pinned_sha256", "verify"]
 
 _PINS = "pins.json"
+
+
+def find_verified(name: str, known: Mapping[str, ModelSpec]) -> tuple[ModelSpec, Path]:
+    """Return the row of a model and its file, which is the one that is meant.
+
+    Raises:
+        UnknownModel, ModelMissing, ModelDamaged, CannotRead: it cannot be used.
+    """
+    spec = find_spec(name, known)
+    path = locate(spec)
+    verify(spec, path)
+    return spec, path
 
 
 def verify(spec: ModelSpec, path: Path) -> None:

@@ -35,7 +35,7 @@ def cutout_picture(photo: Photo, alpha: NDArray[np.uint8], options: CutOptions) 
         options: edges, decontaminate, crop, margin, canvas and background.
 
     Raises:
-        CannotRead: the background picture cannot be used.
+        CannotRead: the background picture cannot be used; PhotoError where its bytes were given.
     """
     image, icc = photo.image, photo.icc
     if options.background is not None and not _can_hold(image.mode, icc, options.background):
@@ -90,7 +90,7 @@ def _place(image: Image.Image, framed: Frame) -> Image.Image:
 
 def _over(cutout: Image.Image, background: Background, icc: bytes | None) -> Image.Image:
     """Return a cut-out over a background, opaque, in the colours of the photograph's profile."""
-    if isinstance(background, Path):
+    if isinstance(background, Path | bytes):
         behind = ImageOps.fit(_background_picture(background), cutout.size, Image.Resampling.LANCZOS)
     elif background is not None:
         behind = Image.new("RGB", cutout.size, background)
@@ -100,7 +100,10 @@ def _over(cutout: Image.Image, background: Background, icc: bytes | None) -> Ima
     return Image.composite(cutout.convert(mode), behind, cutout.getchannel("A"))
 
 
-def _background_picture(path: Path) -> Image.Image:
+def _background_picture(path: Path | bytes) -> Image.Image:
+    if isinstance(path, bytes):
+        photo = decode(io.BytesIO(path), "the background picture")
+        return to_srgb(photo.image, photo.icc)
     try:
         with path.open("rb") as stream:
             photo = decode(stream, printable(path))

@@ -16,7 +16,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
@@ -24,15 +24,16 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from alphadrop import atomic
+from alphadrop import atomic, paths
 from alphadrop.engine import checksums, models
 from alphadrop.engine.cancellation import Cancellation
 from alphadrop.engine.compose import cutout_picture, enlargement, mask_picture
 from alphadrop.engine.cpus import usable_cpus
 from alphadrop.engine.edge import adjusted
 from alphadrop.engine.encode import encode
+from alphadrop.engine.fastest import Machine, fastest, speeds
 from alphadrop.engine.matte import alpha_matte
-from alphadrop.engine.models import ModelSpec
+from alphadrop.engine.models import AUTO, ModelSpec
 from alphadrop.engine.options import (
     CutOptions,
     Format,
@@ -138,7 +139,8 @@ class Engine:
         """Make an engine; nothing is loaded until it is needed or `warm` is called.
 
         Args:
-            model: the registry's name of the model used where none is named.
+            model: the registry's name of the model used where none is named; `auto` is the fastest that cuts as well
+                as the embedded one, as it was measured here.
             own_models: rows that are added to the registry.
             threads: for one run and one encode; 0 means one for each CPU this process may use.
             provider: the execution provider of onnxruntime.
@@ -146,11 +148,11 @@ class Engine:
             load: how a network is made from its row for a number of threads; by default with onnxruntime.
         """
         self.recipe = EngineRecipe(model, tuple(own_models), threads, provider, max_pixels)
-        self.model = model
         self.threads = threads or usable_cpus()
         self.max_pixels = max_pixels
         self._known = models.registry(own_models)
         self._provider: Provider = provider
+        self.model = self._named(model)
         self._load = load or self._load_with_onnxruntime
         self._took: dict[str, deque[float]] = {}
         self._loaded: OrderedDict[str, tuple[int, Segmenter]] = OrderedDict()
@@ -179,7 +181,7 @@ class Engine:
         Raises:
             ModelError: unknown, missing, damaged, or its provider is not to be had.
         """
-        name = model or self.model
+        name = self._named(model)
         with self._loading:  # a lock of its own: whoever asks what is loaded need not wait
             with self._lock:
                 count, segmenter = self._loaded.get(name, (0, None))
@@ -256,7 +258,7 @@ class Engine:
             ModelError: the model cannot be used.
             Cancelled: it was ended.
         """
-        spec = models.find_spec(model or self.model, self._known)
+        spec = models.find_spec(self._named(model), self._known)
         clock = _Clock()
         view = photo.view(spec.input_size)
         prepared = clock.lap()
@@ -336,6 +338,19 @@ class Engine:
         with _naming(cut.photo.name):
             picture = replace(mask_picture(cut.photo, cut.alpha, options), xmp=xmp)
             return encode(picture, format, png=options.png, quality=100, threads=threads or self.threads)
+
+    def _named(self, model: str | None) -> str:
+        """Return the registry's name of the model that is meant: None is the engine's own."""
+        if model is None:
+            return self.model
+        if model != AUTO:
+            return model
+        return self._fastest
+
+    @cached_property
+    def _fastest(self) -> str:
+        measured = speeds(paths.speeds_file(), Machine.here(self._provider))
+        return fastest(DEFAULT_MODEL, self._known, measured)
 
     def _load_with_onnxruntime(self, spec: ModelSpec, threads: int) -> Segmenter:
         path = models.locate(spec)

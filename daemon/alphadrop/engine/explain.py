@@ -43,6 +43,11 @@ class Shown:
         channels, height, width = self.array.shape
         return channels, height, width
 
+    @property
+    def is_map(self) -> bool:
+        """Whether this is a side map or the saliency map, and no stage."""
+        return self.name == "fused" or self.name.startswith("side-")
+
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
@@ -154,13 +159,12 @@ def _shapes(shown: Sequence[Shown]) -> dict[str, tuple[int, int, int]]:
 def _difference(mine: Shown, theirs: Shown) -> Difference:
     apart = np.abs(mine.array - theirs.array)
     size = float(np.sqrt(np.mean(np.square(theirs.array))))
-    is_map = mine.shape[0] == 1
     return Difference(
         name=mine.name,
         shape=mine.shape,
         mean=float(apart.mean()),
         largest=float(apart.max()),
         relative=float(np.sqrt(np.mean(np.square(apart)))) / size if size else 0.0,
-        flipped=float(np.mean((mine.array > _HALF) != (theirs.array > _HALF))) if is_map else None,
+        flipped=float(np.mean((mine.array > _HALF) != (theirs.array > _HALF))) if mine.is_map else None,
         where=apart.mean(axis=0),
     )

@@ -15,7 +15,10 @@ from typing import Literal
 from alphadrop import paths
 from alphadrop.errors import ModelMissing, UnknownModel, printable, reading_failed
 
-__all__ = ["ModelSpec", "find_spec", "locate", "registry"]
+__all__ = ["AUTO", "ModelSpec", "find_spec", "locate", "registry"]
+
+AUTO = "auto"
+"""Stands for the fastest network on this machine of those that cut as well as the embedded one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,8 @@ class ModelSpec:
     """Of the file, in bytes."""
     second: str | None = None
     """The model that is asked too where this one is unsure of its subject."""
+    family: str | None = None
+    """Shared by models that cut equally well, of which `model: auto` takes the fastest."""
 
 
 def registry(own: Sequence[ModelSpec] = ()) -> dict[str, ModelSpec]:

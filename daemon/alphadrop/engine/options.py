@@ -48,8 +48,8 @@ Provider = Literal["cpu", "cuda", "directml", "coreml", "openvino"]
 Quiet = Literal["never", "battery", "auto", "always"]
 """When work on hot folders holds back: `auto` is on battery, and while other programs keep the processors busy."""
 Alignment = Literal["centre", "top", "bottom", "left", "right"]
-Background = tuple[int, int, int] | Path | None
-"""An sRGB colour, the path of a picture, or None for transparent."""
+Background = tuple[int, int, int] | Path | bytes | None
+"""An sRGB colour, the path of a picture, the bytes of its file, or None for transparent."""
 
 FORMATS: tuple[Format, ...] = get_args(Format)
 EDGES: tuple[Edges, ...] = get_args(Edges)

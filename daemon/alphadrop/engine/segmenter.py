@@ -21,7 +21,18 @@ from alphadrop.engine.models import ModelSpec
 from alphadrop.engine.options import Provider
 from alphadrop.errors import Cancelled, ModelDamaged, ProviderUnavailable, printable
 
-__all__ = ["OnnxProbe", "OnnxSegmenter", "Segmenter", "as_saliency", "available_providers", "normalise"]
+__all__ = [
+    "RUNTIME_VERSION",
+    "OnnxProbe",
+    "OnnxSegmenter",
+    "Segmenter",
+    "as_saliency",
+    "available_providers",
+    "normalise",
+]
+
+RUNTIME_VERSION: str = ort.__version__
+"""Of ONNX Runtime."""
 
 _NAMES: dict[Provider, str] = {
     "cpu": "CPUExecutionProvider",
@@ -30,6 +41,16 @@ _NAMES: dict[Provider, str] = {
     "coreml": "CoreMLExecutionProvider",
     "openvino": "OpenVINOExecutionProvider",
 }
+
+
+_PACKAGES: dict[Provider, str] = {
+    "cpu": "onnxruntime",
+    "cuda": "onnxruntime-gpu",
+    "directml": "onnxruntime-directml",
+    "coreml": "onnxruntime",
+    "openvino": "onnxruntime-openvino",
+}
+"""What carries them. All of these are one module: a second one damages the first."""
 
 
 class Segmenter(Protocol):
@@ -168,7 +189,7 @@ def _opened(
     if provider not in available_providers():
         raise ProviderUnavailable(
             f"the provider {provider} is not in this onnxruntime (it has {', '.join(available_providers())})",
-            "install the onnxruntime package that carries it, or use cpu",
+            f"use cpu, or: pip uninstall onnxruntime; pip install {_PACKAGES[provider]}",
         )
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads or usable_cpus()

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from alphadrop.errors import ExplainFailed, printable
+from alphadrop.errors import ExplainFailed, ExtraMissing, printable
 
 if TYPE_CHECKING:
     import onnx
@@ -74,7 +74,8 @@ def dissect(path: Path) -> Dissected:
             then given dequantized.
 
     Raises:
-        ExplainFailed: `onnx` is not installed, the file cannot be read as a graph, or the graph has no such stages.
+        ExtraMissing: `onnx` is not installed.
+        ExplainFailed: the file cannot be read as a graph, or the graph has no such stages.
     """
     _require_onnx()
     import onnx
@@ -105,7 +106,7 @@ def _require_onnx() -> None:
     try:
         import onnx
     except ImportError as error:
-        raise ExplainFailed(
+        raise ExtraMissing(
             "looking into a network needs the package onnx, which is not installed", "pip install 'alphadrop[explain]'"
         ) from error
     del onnx

@@ -6,6 +6,7 @@ folders lives in the ledger, that of people in the connections they hold.
 
 from __future__ import annotations
 
+import io
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,6 +17,7 @@ from alphadrop.engine.cutout import Cut, Engine, EngineRecipe, Look
 from alphadrop.engine.options import CutOptions
 from alphadrop.engine.photo import Photo, count_pixels, decode
 from alphadrop.pipeline.apart import cut_apart
+from alphadrop.pipeline.explain_apart import Explained, File, Question, explain_apart
 from alphadrop.pipeline.order import Finished, Order, draw
 from alphadrop.pipeline.quiet import Surroundings
 from alphadrop.pipeline.turns import PixelBudget, Turns
@@ -156,3 +158,17 @@ class Pipeline:
             turn = self._turns.network(interactive=True, cancellation=cancellation)
             look = self.engine.look(photo, model=model, turn=turn, cancellation=cancellation)
             return self.engine.find_matte(look, options)
+
+    def explain_now(
+        self,
+        data: bytes | bytearray,
+        question: Question,
+        cancellation: Cancellation,
+        take: Callable[[Explained, File], None],
+    ) -> Explained:
+        """Explain a photograph to somebody who waits, in a process of its own; see `explain_apart`."""
+        recipe = self.engine.recipe
+        with io.BytesIO(data) as stream:
+            pixels = count_pixels(stream, question.name, max_pixels=recipe.max_pixels)
+        with self._turns.interactive(), self._for_people.hold(pixels, cancellation):
+            return explain_apart(data, question, recipe, cancellation, take)

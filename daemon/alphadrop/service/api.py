@@ -11,7 +11,9 @@ from alphadrop.errors import printable
 from alphadrop.hotfolder.ledger import State as JobState
 from alphadrop.service.bodies import Bounded
 from alphadrop.service.daemon import Daemon
+from alphadrop.service.desk import Desk
 from alphadrop.service.events import Events, event_calls
+from alphadrop.service.explaining import explain_calls
 from alphadrop.service.pictures import picture_calls
 from alphadrop.service.refusals import ErrorAnswer, answer_errors
 from alphadrop.service.reports import (
@@ -53,7 +55,9 @@ def make_app(daemon: Daemon) -> FastAPI:
     answer_errors(app)
     events = Events(daemon)
     app.include_router(event_calls(events))
-    app.include_router(picture_calls(daemon, events))
+    desk = Desk(events)
+    app.include_router(picture_calls(daemon, desk))
+    app.include_router(explain_calls(daemon, desk))
     app.include_router(web_calls(daemon))
 
     @app.get("/v1/status", summary="How the daemon and its folders are")

@@ -29,7 +29,7 @@ _LONGEST_PICTURE = 512_000_000
 """Bytes of an encoded picture."""
 _BY_SIZE = "/v1/matte"
 """Its body has the length of the picture."""
-_PICTURES = ("/v1/cutout", "/v1/photos", "/api/remove")
+_PICTURES = ("/v1/cutout", "/v1/explain", "/v1/photos", "/api/remove")
 _MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 """Pillow's, of raw rows with so many channels."""
 _PARTS = 50

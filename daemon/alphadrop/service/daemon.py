@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -12,6 +13,7 @@ from alphadrop.engine.cutout import Look
 from alphadrop.engine.options import Edges
 from alphadrop.hotfolder.hotfolders import HotFolders
 from alphadrop.hotfolder.ledger import Ledger
+from alphadrop.pipeline.explain_apart import Explained, File, Question
 from alphadrop.pipeline.order import Finished, Order
 from alphadrop.service.browsers import Browsers
 from alphadrop.service.reports import ConfigurationInForce, Models, Status, Stopping
@@ -61,6 +63,15 @@ class Daemon(Protocol):
         self, data: bytes | bytearray, order: Order, seen: Look | None, cancellation: Cancellation
     ) -> tuple[Finished, Look]:
         """Cut an encoded photograph out that may have been looked at already; return also what was seen in it."""
+
+    def explain(
+        self,
+        data: bytes | bytearray,
+        question: Question,
+        cancellation: Cancellation,
+        take: Callable[[Explained, File], None],
+    ) -> Explained:
+        """Draw what a network sees in an encoded photograph, one picture after the other; raises AlphadropError."""
 
     def models(self) -> Models:
         """Return every network that is known by name."""

@@ -33,6 +33,7 @@ from alphadrop.engine.photo import from_image, own_pillow_limits
 from alphadrop.errors import AlphadropError, LedgerError, LedgerTooNew, NoPage, printable
 from alphadrop.hotfolder.hotfolders import HotFolders
 from alphadrop.hotfolder.ledger import Ledger
+from alphadrop.pipeline.explain_apart import Explained, File, Question
 from alphadrop.pipeline.order import Finished, Order
 from alphadrop.pipeline.pipeline import Pipeline
 from alphadrop.pipeline.quiet import Surroundings
@@ -172,6 +173,7 @@ class _Process:
             model=self._model_report(),
             ledger=self._ledger_report(),
             folders=[folder_report(folder) for folder in folders.status()] if folders is not None else [],
+            notifications=self._following.settings.notifications,
         )
 
     def stop(self) -> Stopping:
@@ -269,6 +271,16 @@ class _Process:
         """Cut an encoded photograph out that may have been looked at already."""
         with io.BytesIO(data) as stream:
             return self._pipeline.cut_again_now(stream, order, seen, cancellation)
+
+    def explain(
+        self,
+        data: bytes | bytearray,
+        question: Question,
+        cancellation: Cancellation,
+        take: Callable[[Explained, File], None],
+    ) -> Explained:
+        """Draw what a network sees in an encoded photograph, one picture after the other."""
+        return self._pipeline.explain_now(data, question, cancellation, take)
 
     def models(self) -> Models:
         """Return every network that is known by name."""

@@ -1,21 +1,18 @@
 """The calls that take a picture: its matte, its cut-out, and what rembg's clients ask."""
 
-import asyncio
 import base64
 import io
-import itertools
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, StreamingResponse
 from PIL import Image, ImageColor
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
 
-from alphadrop.engine.cancellation import Cancellation
 from alphadrop.engine.options import (
     Alignment,
     Crop,
@@ -28,34 +25,21 @@ from alphadrop.engine.options import (
     parse_background,
     parse_size,
 )
-from alphadrop.errors import BadOptions, Cancelled, PhotoTooLarge, printable
+from alphadrop.engine.photo import count_pixels
+from alphadrop.errors import BadOptions, PhotoTooLarge, printable
 from alphadrop.pipeline.order import Finished, Kind, Order
-from alphadrop.service.bodies import picture_body, picture_part, raw_picture, while_awaited
+from alphadrop.service.bodies import picture_body, picture_part, raw_picture
 from alphadrop.service.daemon import Daemon, Output
-from alphadrop.service.events import Events
+from alphadrop.service.desk import KEPT_FOR, Desk
 from alphadrop.service.refusals import ErrorAnswer
-from alphadrop.service.room import Place, Room
-from alphadrop.service.shelf import Shelf
+from alphadrop.service.reports import Described
+from alphadrop.service.room import Place
 from alphadrop.service.showing import preview_of
 
 __all__ = ["picture_calls"]
 
-_PICTURES = 64
-"""Pictures that may wait or be at work at once."""
-_PICTURES_SIZE = 256_000_000
-"""Bytes that they may hold together, and the one that came first as many more as it has."""
-_AT_WORK = 4
-"""Pictures worked on at once. One is in the network at a time; the threads of the others serve the other calls."""
-_KEPT = 32
-"""Photographs that are kept to be cut again, at most."""
-_KEPT_SIZE = 200_000_000
-"""Bytes that they have together at most."""
-_KEPT_FOR = 600.0
-"""Seconds for which one is kept that nobody asks for."""
-_SEEN_FOR = 60.0
-"""Seconds for which it is kept what was seen in the last of them."""
 _SEEN_PIXELS = 25_000_000
-"""That it may have for this, 3 bytes each."""
+"""That a photograph may have for what was seen in it to be kept, 3 bytes each."""
 _LONGEST_SIDE = 65_535
 _PIECE = 1 << 18
 """Bytes of an answer that are handed over at once."""
@@ -72,16 +56,21 @@ _OUR_NAMES = {"u2net": "u2net-int8"}
 """Networks that rembg has by another name; the nearest thing is used where theirs is not on this machine."""
 
 
-class Wishes(BaseModel, extra="forbid"):
+class Wishes(Described, extra="forbid"):
     """What is wanted of a cut-out; what is left out is as `alphadrop cut` does it."""
 
     name: Annotated[str, Query(max_length=_LONGEST_NAME)] = "the picture"
     """How errors call it; nothing is opened by this name."""
     result: Kind = "cutout"
+    """The cut-out, or its alpha matte as a grey picture."""
     model: str | None = None
+    """By its name in /v1/models; left out, the one of the configuration."""
     preset: str | None = None
+    """A set of the following under one name: shop-square, shop-portrait, square, sticker, tight."""
     format: Format | None = None
+    """Of the answer; left out, png or that of the preset. jpeg needs a background."""
     edges: Edges | None = None
+    """`refined` follows the photograph's edges, `plain` only enlarges what the network saw."""
     decontaminate: bool | None = None
     """Whether the soft edge gets the subject's own colour; left out, with refined edges it does."""
     smallest_part: float | None = None
@@ -96,21 +85,33 @@ class Wishes(BaseModel, extra="forbid"):
     """Pixels that the edge is moved outward, -100 to 100."""
     background: str | None = None
     """`transparent`, or a colour: white, #f0f0f0."""
+    behind: Annotated[str, Query(max_length=100)] | None = None
+    """The id of a photograph that is kept, which is put behind the subject and cut to its proportions."""
     crop: Crop | None = None
+    """Whether what is empty around the subject is cut away."""
     margin: float | None = None
+    """Part of the longer side kept free around a cropped subject, 0 to 0.45."""
     size: str | None = None
     """Of the canvas in pixels: 2000 or 1600x2000."""
     aspect: str | None = None
     """Of the canvas: 4:5."""
     align: Alignment | None = None
+    """Where the subject stands on its canvas."""
     png: PngEffort | None = None
+    """Quickly written, or smaller."""
     quality: int | None = None
+    """Of JPEG and WebP, 1 to 100."""
     keep_gps: bool | None = None
+    """Whether the place is left in the metadata."""
 
-    def options(self, *, keep_gps: bool) -> CutOptions:
-        """Return the options of a cut-out; raises BadOptions."""
-        given = self.model_dump(exclude_none=True, exclude={"name", "result", "model"})
-        if self.background is not None:
+    def options(self, *, keep_gps: bool, behind: bytes | None = None) -> CutOptions:
+        """Return the options of a cut-out, over a picture where one is given; raises BadOptions."""
+        given = self.model_dump(exclude_none=True, exclude={"name", "result", "model", "behind"})
+        if behind is not None:
+            if self.background is not None:
+                raise BadOptions("a colour and a picture are wanted behind the subject", "leave one of them out")
+            given["background"] = behind
+        elif self.background is not None:
             background = parse_background(self.background)
             if background is not None and not isinstance(background, tuple):
                 raise BadOptions(f"{self.background!r} is no colour", "a name (white), #rrggbb, or transparent")
@@ -122,7 +123,7 @@ class Wishes(BaseModel, extra="forbid"):
         return options_from(**{"keep_gps": keep_gps, **given})
 
 
-class KeptPhoto(BaseModel):
+class KeptPhoto(Described):
     """A photograph that is kept for a while."""
 
     id: str
@@ -133,7 +134,7 @@ class KeptPhoto(BaseModel):
     """For which it is kept after it was last cut; sooner it goes only where others need its room."""
 
 
-class Asked(BaseModel):
+class Asked(Described):
     """The parameters of rembg's; others are passed over, as they are there."""
 
     model: str | None = None
@@ -158,42 +159,9 @@ _FORM: dict[str, Any] = {
 _FORM["properties"] = {"file": {"type": "string", "format": "binary"}, **_FORM["properties"]}
 
 
-def picture_calls(daemon: Daemon, events: Events) -> APIRouter:
+def picture_calls(daemon: Daemon, desk: Desk) -> APIRouter:
     """Return the calls that take a picture."""
     router = APIRouter()
-    room = Room(places=_PICTURES, size=_PICTURES_SIZE)
-    at_work = asyncio.Semaphore(_AT_WORK)
-    shelf = Shelf(places=_KEPT, size=_KEPT_SIZE, seconds=_KEPT_FOR, seen_seconds=_SEEN_FOR)
-
-    def clear_later() -> None:
-        for seconds in (_SEEN_FOR, _KEPT_FOR):
-            asyncio.get_running_loop().call_later(seconds + 1, shelf.clear)
-
-    async def take_place() -> AsyncIterator[Place]:
-        with room.place() as taken:
-            yield taken  # until the answer has been sent
-
-    numbers = itertools.count(1)
-
-    async def done(request: Request, call: str, what: Callable[[Cancellation], Any]) -> Any:
-        number = next(numbers)
-
-        def tell(state: str) -> None:
-            events.tell("picture", {"picture": number, "call": call, "state": state})
-
-        tell("waiting")
-        try:
-            async with while_awaited(request) as cancellation, at_work:
-                tell("working")
-                result = await run_in_threadpool(what, cancellation)
-        except (Cancelled, asyncio.CancelledError):
-            tell("cancelled")
-            raise
-        except Exception:
-            tell("failed")
-            raise
-        tell("done")
-        return result
 
     @router.post(
         "/v1/matte",
@@ -204,7 +172,7 @@ def picture_calls(daemon: Daemon, events: Events) -> APIRouter:
     )
     async def matte(
         request: Request,
-        place: Annotated[Place, Depends(take_place)],
+        place: Annotated[Place, Depends(desk.place)],
         width: Annotated[int, Query(ge=1, le=_LONGEST_SIDE)],
         height: Annotated[int, Query(ge=1, le=_LONGEST_SIDE)],
         channels: Annotated[int, Query(ge=1, le=4)] = 3,
@@ -220,8 +188,8 @@ def picture_calls(daemon: Daemon, events: Events) -> APIRouter:
             limit = daemon.max_pixels / 1e6
             raise PhotoTooLarge(f"{width} x {height} pixels are more than the limit of {limit:.0f} megapixels")
         picture = await raw_picture(request, (width, height), channels, place)
-        found = await done(
-            request, "matte", lambda cancellation: daemon.matte(picture, model, edges, output, cancellation)
+        found = await desk.done(
+            request, "matte", lambda cancellation, _: daemon.matte(picture, model, edges, output, cancellation)
         )
         headers = {"Alphadrop-Outcome": _outcome(found.subject), "Content-Length": str(found.pixels.nbytes)}
         return StreamingResponse(_in_pieces(found.pixels), media_type="application/octet-stream", headers=headers)
@@ -234,17 +202,17 @@ def picture_calls(daemon: Daemon, events: Events) -> APIRouter:
         openapi_extra={"requestBody": {"required": True, "content": _BINARY}},
     )
     async def cutout(
-        request: Request, place: Annotated[Place, Depends(take_place)], wishes: Annotated[Wishes, Query()]
+        request: Request, place: Annotated[Place, Depends(desk.place)], wishes: Annotated[Wishes, Query()]
     ) -> Response:
         """Send the bytes of a picture file as the body.
 
         The headers say more: Alphadrop-Outcome is `done` or `no_subject`, Alphadrop-Model the network that was used,
         Alphadrop-Warnings a JSON list of sentences, Alphadrop-Seconds a JSON object of the stages' times.
         """
-        order = _order(wishes, daemon)
+        order = _order(wishes, daemon, desk)
         data = await picture_body(request, place)
         return _cut_out(
-            await done(request, "cutout", lambda cancellation: daemon.cut(data, order, cancellation)), order
+            await desk.done(request, "cutout", lambda cancellation, _: daemon.cut(data, order, cancellation)), order
         )
 
     @router.post(
@@ -253,17 +221,17 @@ def picture_calls(daemon: Daemon, events: Events) -> APIRouter:
         status_code=201,
         openapi_extra={"requestBody": {"required": True, "content": _BINARY}},
     )
-    async def keep(request: Request, place: Annotated[Place, Depends(take_place)]) -> KeptPhoto:
+    async def keep(request: Request, place: Annotated[Place, Depends(desk.place)]) -> KeptPhoto:
         """Send the bytes of a picture file as the body; they are kept in memory and not looked at yet."""
         data = await picture_body(request, place)
-        number = shelf.put(data)
-        clear_later()
-        return KeptPhoto(id=number, size=len(data), seconds=_KEPT_FOR)
+        number = desk.shelf.put(data)
+        desk.clear_later()
+        return KeptPhoto(id=number, size=len(data), seconds=KEPT_FOR)
 
     @router.post(
         "/v1/photos/{photo}/cutout",
         summary="The cut-out of a picture file that is kept",
-        dependencies=[Depends(take_place)],
+        dependencies=[Depends(desk.place)],
         response_class=Response,
         responses=_CUTOUT_ANSWERS,
     )
@@ -273,16 +241,16 @@ def picture_calls(daemon: Daemon, events: Events) -> APIRouter:
         wishes: Annotated[Wishes, Query()],
     ) -> Response:
         """As /v1/cutout, without a body."""
-        order, data = _order(wishes, daemon), shelf.get(photo)
+        order, data = _order(wishes, daemon, desk), desk.shelf.get(photo)
         what = photo, order.model, order.options.keep_gps
-        seen = shelf.seen(what)
-        finished, look = await done(
-            request, "photo", lambda cancellation: daemon.cut_again(data, order, seen, cancellation)
+        seen = desk.shelf.seen(what)
+        finished, look = await desk.done(
+            request, "photo", lambda cancellation, _: daemon.cut_again(data, order, seen, cancellation)
         )
         width, height = look.photo.size
         if width * height <= _SEEN_PIXELS:
-            shelf.see(what, look)
-        clear_later()
+            desk.shelf.see(what, look)
+        desk.clear_later()
         return _cut_out(finished, order)
 
     @router.get(
@@ -290,13 +258,13 @@ def picture_calls(daemon: Daemon, events: Events) -> APIRouter:
         summary="A picture file that is kept, as every browser can show it",
         response_class=Response,
         responses={200: {"content": {"image/jpeg": _BINARY_SCHEMA}, "description": "Upright, sRGB"}},
-        dependencies=[Depends(take_place)],
+        dependencies=[Depends(desk.place)],
     )
     async def preview(request: Request, photo: Annotated[str, Path(max_length=100)]) -> Response:
         """Answer with a JPEG of 2560 pixels or less to a side; what is transparent is white."""
-        data = shelf.get(photo)
-        clear_later()
-        jpeg = await done(request, "preview", lambda _: preview_of(data, max_pixels=daemon.max_pixels))
+        data = desk.shelf.get(photo)
+        desk.clear_later()
+        jpeg = await desk.done(request, "preview", lambda *_: preview_of(data, max_pixels=daemon.max_pixels))
         return Response(jpeg, media_type="image/jpeg")
 
     @router.get(
@@ -326,7 +294,7 @@ def picture_calls(daemon: Daemon, events: Events) -> APIRouter:
     )
     async def remove(
         request: Request,
-        place: Annotated[Place, Depends(take_place)],
+        place: Annotated[Place, Depends(desk.place)],
         query: Annotated[Asked, Query()],
     ) -> Response:
         """Send the picture as the part `file`; the parameters may be parts or stand in the query.
@@ -349,7 +317,9 @@ def picture_calls(daemon: Daemon, events: Events) -> APIRouter:
             hard=asked.ppm,
             blank=True,
         )
-        finished: Finished = await done(request, "remove", lambda cancellation: daemon.cut(data, order, cancellation))
+        finished: Finished = await desk.done(
+            request, "remove", lambda cancellation, _: daemon.cut(data, order, cancellation)
+        )
         png = b"".join(finished.outputs[order.kinds[0]])
         if colour is not None and 0 < colour[3] < 255 and not mask:
             png = await run_in_threadpool(_over, png, colour)
@@ -361,10 +331,13 @@ def picture_calls(daemon: Daemon, events: Events) -> APIRouter:
     return router
 
 
-def _order(wishes: Wishes, daemon: Daemon) -> Order:
+def _order(wishes: Wishes, daemon: Daemon, desk: Desk) -> Order:
+    behind = None if wishes.behind is None else bytes(desk.shelf.get(wishes.behind))
+    if behind is not None:
+        count_pixels(io.BytesIO(behind), "the background picture", max_pixels=daemon.max_pixels)
     return Order(
         name=printable(wishes.name),
-        options=wishes.options(keep_gps=daemon.keep_gps),
+        options=wishes.options(keep_gps=daemon.keep_gps, behind=behind),
         model=wishes.model or daemon.model,
         kinds=(wishes.result,),
     )

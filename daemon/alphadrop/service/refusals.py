@@ -14,11 +14,14 @@ from alphadrop.errors import (
     BadOptions,
     Cancelled,
     CodeRefused,
+    ExplainFailed,
+    ExtraMissing,
     FileError,
     JobRefused,
     LedgerError,
     ModelError,
     NoPage,
+    NoSuchExplanation,
     NoSuchJob,
     NoSuchKey,
     NoSuchPhoto,
@@ -96,15 +99,17 @@ def answer_to(error: AlphadropError) -> JSONResponse:
 def _status_of(error: AlphadropError) -> int:
     if isinstance(error, PhotoTooLarge):
         return 413
-    if isinstance(error, (UnknownModel, NoSuchJob, NoSuchKey, NoSuchPhoto, NoPage)):
+    if isinstance(error, (UnknownModel, NoSuchJob, NoSuchKey, NoSuchPhoto, NoSuchExplanation, NoPage)):
         return 404
+    if isinstance(error, ExtraMissing):
+        return 501
     if isinstance(error, (NotYours, CodeRefused)):
         return 403
     if isinstance(error, JobRefused):
         return 409
     if isinstance(error, (FileError, LedgerError)):
         return 503 if error.transient else 409
-    if isinstance(error, (BadOptions, PhotoError)):
+    if isinstance(error, (BadOptions, PhotoError, ExplainFailed)):
         return 422
     return 503 if isinstance(error, (ModelError, TooBusy)) and error.transient else 500
 

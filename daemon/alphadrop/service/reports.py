@@ -18,6 +18,7 @@ __all__ = [
     "BroughtBack",
     "ConfigurationInForce",
     "ConfigurationReport",
+    "Described",
     "FolderReport",
     "JobReport",
     "Jobs",
@@ -37,7 +38,11 @@ __all__ = [
 ]
 
 
-class ModelReport(BaseModel):
+class Described(BaseModel, use_attribute_docstrings=True):
+    """What a field's docstring says stands in the OpenAPI document too."""
+
+
+class ModelReport(Described):
     """The model in use."""
 
     name: str
@@ -48,7 +53,7 @@ class ModelReport(BaseModel):
     hint: str = ""
 
 
-class FolderReport(BaseModel):
+class FolderReport(Described):
     """One hot folder."""
 
     input: str
@@ -67,7 +72,7 @@ class FolderReport(BaseModel):
     missing: int = 0
 
 
-class LedgerReport(BaseModel):
+class LedgerReport(Described):
     """The record of files."""
 
     state: str
@@ -78,21 +83,21 @@ class LedgerReport(BaseModel):
     """What had to be done to open it."""
 
 
-class ConfigurationReport(BaseModel):
+class ConfigurationReport(Described):
     """The file that says what is done, and what is wrong in it since it was changed."""
 
     file: str
     problems: list[str] = []
 
 
-class PauseReport(BaseModel):
+class PauseReport(Described):
     """The hot folders rest."""
 
     until: float | None = None
     """Seconds since the epoch; none for until told otherwise."""
 
 
-class Status(BaseModel):
+class Status(Described):
     """What the daemon says of itself."""
 
     api: int
@@ -107,16 +112,18 @@ class Status(BaseModel):
     model: ModelReport
     ledger: LedgerReport
     folders: list[FolderReport]
+    notifications: bool = True
+    """Whether clients on the desktop may say by themselves what happens."""
 
 
-class Pausing(BaseModel, extra="forbid"):
+class Pausing(Described, extra="forbid"):
     """For how long to rest."""
 
     seconds: Annotated[float, Field(gt=0, le=366 * 86_400)] | None = None
     """None for until told otherwise."""
 
 
-class JobReport(BaseModel):
+class JobReport(Described):
     """One photograph of a hot folder and what became of it."""
 
     id: int
@@ -146,13 +153,13 @@ class JobReport(BaseModel):
     outputs: list[str]
 
 
-class Jobs(BaseModel):
+class Jobs(Described):
     """Photographs, those that changed last first."""
 
     jobs: list[JobReport]
 
 
-class Retried(BaseModel):
+class Retried(Described):
     """What became of a request to do several photographs again."""
 
     retried: int
@@ -160,28 +167,28 @@ class Retried(BaseModel):
     """Among others, those that are no longer there."""
 
 
-class BroughtBack(BaseModel):
+class BroughtBack(Described):
     """What became of a request to bring originals back."""
 
     brought_back: int
     refused: list[str]
 
 
-class Which(BaseModel, extra="forbid"):
+class Which(Described, extra="forbid"):
     """Which photographs to do again."""
 
     which: Literal["failed", "changed"]
     """`changed`: those done with other settings than are in force now."""
 
 
-class Stopping(BaseModel):
+class Stopping(Described):
     """The answer to a request to stop."""
 
     stopping: bool = True
     pid: int
 
 
-class RegisteredModel(BaseModel):
+class RegisteredModel(Described):
     """One network that is known by name."""
 
     name: str
@@ -203,13 +210,13 @@ class RegisteredModel(BaseModel):
     """Of one run here, the median of the last; none before the first."""
 
 
-class Models(BaseModel):
+class Models(Described):
     """All networks that are known by name."""
 
     models: list[RegisteredModel]
 
 
-class ConfigurationInForce(BaseModel):
+class ConfigurationInForce(Described):
     """What the daemon does as it is told, and what it was told that it cannot do."""
 
     file: str

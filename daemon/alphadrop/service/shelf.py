@@ -1,4 +1,4 @@
-"""Photographs that are kept for a while, in memory alone, to be cut again with other options.
+"""What is kept for a while and then forgotten: photographs to be cut again, in memory alone, and what was made of them.
 
 What was seen in the last of them is kept for a shorter while: it is large, and spares half of the work.
 """
@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sized
+from typing import Generic, TypeVar
 
 from alphadrop.engine.cutout import Look
-from alphadrop.errors import NoSuchPhoto
+from alphadrop.errors import AlphadropError
 
 __all__ = ["Shelf"]
 
+Thing = TypeVar("Thing", bound=Sized)
 
-class Shelf:
-    """Room for a few photographs; those that were used last stay. Used by one event loop."""
+
+class Shelf(Generic[Thing]):
+    """Room for a few things; those that were used last stay. Used by one event loop."""
 
     def __init__(
         self,
@@ -24,7 +27,8 @@ class Shelf:
         places: int,
         size: int,
         seconds: float,
-        seen_seconds: float,
+        missing: AlphadropError,
+        seen_seconds: float = 0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Keep nothing yet.
@@ -33,37 +37,39 @@ class Shelf:
             places: how many are kept at most.
             size: bytes that they have together at most; one that is larger is kept alone.
             seconds: for which one is kept that nobody uses.
+            missing: what is raised, anew each time, where one is not kept.
             seen_seconds: for which it is kept what was seen in the last.
             clock: monotonic seconds.
         """
         self._places = places
         self._size = size
         self._seconds = seconds
+        self._missing = missing
         self._seen_seconds = seen_seconds
         self._clock = clock
-        self._kept: dict[str, tuple[bytearray, float]] = {}
+        self._kept: dict[str, tuple[Thing, float]] = {}
         self._seen: tuple[object, Look, float] | None = None
 
-    def put(self, photo: bytearray) -> str:
-        """Keep a photograph; return the number by which it is had again."""
+    def put(self, thing: Thing) -> str:
+        """Keep something, by its length in bytes; return the number by which it is had again."""
         number = secrets.token_urlsafe(12)
-        self._kept[number] = photo, self._clock()
+        self._kept[number] = thing, self._clock()
         while len(self._kept) > 1 and (len(self._kept) > self._places or self._held() > self._size):
             del self._kept[next(iter(self._kept))]
         return number
 
-    def get(self, number: str) -> bytearray:
-        """Return a photograph, which is kept longer for that.
+    def get(self, number: str) -> Thing:
+        """Return something, which is kept longer for that.
 
         Raises:
-            NoSuchPhoto: it is not kept, or no longer.
+            AlphadropError: it is not kept, or no longer.
         """
         self.clear()
         if number not in self._kept:
-            raise NoSuchPhoto("this photograph is not kept here, or no longer", "send it anew: POST /v1/photos")
-        photo, _ = self._kept.pop(number)
-        self._kept[number] = photo, self._clock()
-        return photo
+            raise type(self._missing)(self._missing.message, self._missing.hint)
+        thing, _ = self._kept.pop(number)
+        self._kept[number] = thing, self._clock()
+        return thing
 
     def see(self, what: object, look: Look) -> None:
         """Keep what was seen, in the place of what was seen before.
@@ -87,4 +93,4 @@ class Shelf:
         self._kept = {number: kept for number, kept in self._kept.items() if kept[1] > before}
 
     def _held(self) -> int:
-        return sum(len(photo) for photo, _ in self._kept.values())
+        return sum(len(thing) for thing, _ in self._kept.values())

@@ -12,10 +12,11 @@ from typing import Annotated
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import FileResponse
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from alphadrop.service.browsers import CODE_SECONDS, BrowserKey
 from alphadrop.service.daemon import Daemon
+from alphadrop.service.reports import Described
 
 __all__ = ["PAGE", "web_calls"]
 
@@ -41,7 +42,7 @@ _GUARDS = {
 }
 
 
-class Code(BaseModel):
+class Code(Described):
     """What gets one browser in."""
 
     address: str
@@ -51,26 +52,26 @@ class Code(BaseModel):
     """For which it is good."""
 
 
-class Shown(BaseModel, extra="forbid"):
+class Shown(Described, extra="forbid"):
     """A code that a browser shows."""
 
     code: Annotated[str, Field(max_length=200)]
 
 
-class Named(BaseModel, extra="forbid"):
+class Named(Described, extra="forbid"):
     """A browser by the name of its key."""
 
     name: str
 
 
-class OwnKey(BaseModel):
+class OwnKey(Described):
     """A browser's own key, said once."""
 
     name: str
     key: str
 
 
-class BrowserReport(BaseModel):
+class BrowserReport(Described):
     """A browser that is let in."""
 
     name: str
@@ -78,7 +79,7 @@ class BrowserReport(BaseModel):
     """Seconds since the epoch."""
 
 
-class BrowsersReport(BaseModel):
+class BrowsersReport(Described):
     """All that are let in, the first one first."""
 
     keys: list[BrowserReport]

@@ -1,23 +1,26 @@
 // The view in which photographs are cut: their strip, the stage, and how each is cut.
 
-import { tell } from "./api.js";
+import { drawControls as drawWishes, loadModels as fetchModels, models, startControls } from "./controls.js";
 import { takeFiles } from "./dropping.js";
 import { byId, make, save, warn } from "./elements.js";
 import { Photo, Queue, USUAL } from "./photos.js";
-import { inEachLanguage, inWords, t } from "./texts.js";
+import { inEachLanguage, inWords, t, withAdvice } from "./texts.js";
 import { Viewer } from "./viewer.js";
 import { zip } from "./zip.js";
 
 const LIVE_AFTER = 150;
 const THUMBNAIL = 144;
-const SLIDERS = ["shift_edge", "feather", "hardness"];
 
 const photos = [];
 const rows = new Map();
 let selected = null;
 let wishes = USUAL;
-let models = [];
 let waitingToCut = 0;
+
+/** The photographs on the bench; "change" where there are others, "models" where more is known of the networks. */
+export const bench = Object.assign(new EventTarget(), { photos });
+
+const drawControls = () => drawWishes(wishes);
 
 /** Begin to take photographs. */
 export function startBench() {
@@ -39,7 +42,8 @@ export function startBench() {
     stage.setAttribute("aria-busy", `${!photo.isEnded}`);
     byId("download").disabled = byId("copy").disabled = !photo.result;
     note(photo);
-    const size = await viewer.show({ before: photo.source, after: photo.result?.url ?? null, names });
+    const before = photo.isFramed ? null : photo.source; // it would not lie where the result does
+    const size = await viewer.show({ before, after: photo.result?.url ?? null, names });
     if (size === undefined) return;
     const told = { name: photo.name, ...size, seconds: photo.seconds?.toFixed(1) };
     byId("caption").textContent = size && photo.seconds ? t("caption", told) : photo.name;
@@ -59,7 +63,7 @@ export function startBench() {
       return;
     }
     warn("");
-    location.hash = "#photographs";
+    if (location.hash !== "#seeing") location.hash = "#photographs";
     const added = found.map((each) => new Photo(each, wishes));
     for (const photo of added) {
       photos.push(photo);
@@ -74,6 +78,7 @@ export function startBench() {
     for (const photo of added) queue.add(photo);
     drawCount();
     if (thumbnails.length === added.length) paintAll();
+    bench.dispatchEvent(new CustomEvent("change", { detail: added[0] }));
   }
 
   async function paintAll() {
@@ -115,9 +120,11 @@ export function startBench() {
     }
     showBench();
     drawCount();
+    bench.dispatchEvent(new Event("change"));
   }
 
   function wish(changes) {
+    if (Object.entries(changes).every(([name, value]) => wishes[name] === value)) return;
     wishes = Object.freeze({ ...wishes, ...changes });
     drawControls();
     if (selected === null) return;
@@ -146,26 +153,8 @@ export function startBench() {
       queue.add(photo);
     }
   };
-  byId("reset").onclick = () => wish({ ...USUAL, background: wishes.background });
-  byId("model").onchange = (event) => wish({ model: event.target.value });
-  byId("controls").onsubmit = (event) => event.preventDefault();
-  for (const radio of document.querySelectorAll("[name=edges]")) {
-    radio.onchange = () => wish({ edges: radio.value, decontaminate: null });
-  }
-  for (const id of SLIDERS) byId(id).oninput = (event) => wish({ [id]: Number(event.target.value) });
-  byId("decontaminate").onchange = (event) => wish({ decontaminate: event.target.checked });
-  const background = () => {
-    drawBackground();
-    const filled = byId("fill").checked ? colourBehind() : "";
-    if (filled !== wishes.background) wish({ background: filled });
-  };
-  for (const radio of document.querySelectorAll("[name=background]")) radio.onchange = background;
-  byId("fill").onchange = background;
-  byId("colour").onclick = byId("colour").oninput = () => {
-    document.querySelector("[name=background][value=any]").checked = true;
-    background();
-  };
-  drawBackground();
+  byId("reset").onclick = () => wish({ ...USUAL, background: wishes.background, behind: wishes.behind });
+  startControls(wish);
   inEachLanguage(() => {
     for (const [photo, row] of rows) draw(row, photo);
     drawCount();
@@ -176,8 +165,9 @@ export function startBench() {
 
 /** Show which networks there are. */
 export async function loadModels() {
-  ({ models } = await tell("GET", "/v1/models"));
+  await fetchModels();
   drawControls();
+  bench.dispatchEvent(new Event("models"));
 }
 
 function showBench() {
@@ -203,49 +193,11 @@ function drawCount() {
 }
 
 function note(photo) {
-  const text = photo.refused ? inWords(photo.refused) : photo.state === "no_subject" ? t("error.no_subject") : "";
+  const text = photo.refused ? withAdvice(photo.refused) : photo.state === "no_subject" ? t("error.no_subject") : "";
   const working = photo.isEnded || photo.result ? "" : t(`photo.${photo.state}`, { percent: Math.round(photo.progress * 100) });
   byId("note").textContent = text || working;
   byId("note").title = photo.refused?.message ?? "";
   byId("note").hidden = !(text || working);
-}
-
-function drawControls() {
-  const choose = byId("model");
-  choose.replaceChildren(
-    ...models.map(({ name, installed }) =>
-      make("option", { value: name, textContent: installed ? name : t("model.pull", { name }), disabled: !installed }),
-    ),
-  );
-  const model = models.find(({ name, default: usual }) => (wishes.model ? name === wishes.model : usual));
-  choose.value = model?.name ?? "";
-  byId("model-about").textContent = model ? about(model) : "";
-  document.querySelector(`[name=edges][value=${wishes.edges}]`).checked = true;
-  for (const id of SLIDERS) {
-    byId(id).value = wishes[id];
-    document.querySelector(`output[for=${id}]`).value = id === "hardness" ? wishes[id] : `${wishes[id]} px`;
-  }
-  byId("decontaminate").checked = wishes.decontaminate ?? wishes.edges === "refined";
-}
-
-function about({ licence, commercial, seconds }) {
-  return [
-    t("model.licence", { licence }),
-    commercial === false ? t("model.not_commercial") : "",
-    seconds === null ? "" : t("model.speed", { ms: Math.round(seconds * 1000) }),
-  ].join(" ");
-}
-
-function colourBehind() {
-  const { value } = document.querySelector("[name=background]:checked");
-  return value === "any" ? byId("colour").value : value;
-}
-
-function drawBackground() {
-  const colour = colourBehind();
-  byId("stage").classList.toggle("plain", colour !== "");
-  byId("stage").style.setProperty("--behind", colour || "transparent");
-  byId("fill").disabled = colour === "";
 }
 
 /** Paint a small picture of a photograph, where the browser knows its format; the strip holds no large ones. */
@@ -264,6 +216,7 @@ async function paint(photo, blob) {
   if (!image) return;
   photo.thumbnail = URL.createObjectURL(small);
   Object.assign(image, { src: photo.thumbnail, hidden: false });
+  bench.dispatchEvent(new Event("change"));
 }
 
 async function downloadAll() {
@@ -285,10 +238,20 @@ async function downloadAll() {
 async function copy() {
   const button = byId("copy");
   try {
-    await navigator.clipboard.write([new ClipboardItem({ "image/png": selected.result.blob })]);
+    await navigator.clipboard.write([new ClipboardItem({ "image/png": asPng(selected.result.blob) })]);
     button.textContent = t("copied");
   } catch {
     button.textContent = t("copy.failed");
   }
   setTimeout(() => (button.textContent = t("copy")), 2500);
+}
+
+/** Return a picture as a PNG, which alone goes to every clipboard. */
+async function asPng(blob) {
+  if (blob.type === "image/png") return blob;
+  const bitmap = await createImageBitmap(blob);
+  const canvas = make("canvas", { width: bitmap.width, height: bitmap.height });
+  canvas.getContext("2d").drawImage(bitmap, 0, 0);
+  bitmap.close();
+  return new Promise((done) => canvas.toBlob(done, "image/png"));
 }

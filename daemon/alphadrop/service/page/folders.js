@@ -2,7 +2,7 @@
 
 import { ask, tell } from "./api.js";
 import { byId, make, save } from "./elements.js";
-import { inEachLanguage, moment, t } from "./texts.js";
+import { inEachLanguage, moment, t, withAdvice } from "./texts.js";
 
 const SHOWN = 100;
 const COUNTS = ["pending", "working", "done", "no_subject", "skipped", "failed", "missing"];
@@ -121,7 +121,8 @@ function keyOf(job) {
 function row(job) {
   const { id, path, outcome, reason, outputs } = job;
   const state = job.state === "done" && outcome === "no_subject" ? "no_subject" : job.state;
-  const why = state === "failed" || state === "pending" ? [t(`error.${outcome}`), reason].filter(Boolean) : [];
+  const isTold = (state === "failed" || state === "pending") && reason;
+  const why = isTold ? new Set([withAdvice({ code: outcome, message: reason, hint: "" }), reason]) : [];
   const at = job.finished_at ?? job.started_at ?? job.noted_at;
   const actions = [];
   if (state === "failed" || state === "no_subject") {
@@ -147,7 +148,7 @@ function row(job) {
       { class: "about" },
       make("span", { class: "name", textContent: path }),
       make("span", { class: "state" }, make("b", { textContent: t(`job.${state}`) }), ` ${moment(at)}`),
-      ...why.map((textContent) => make("span", { class: "why", textContent })),
+      ...[...why].map((textContent) => make("span", { class: "why", textContent })),
     ),
     make("div", { class: "actions" }, ...actions),
   );

@@ -4,10 +4,11 @@ import { Refused, bell, enter, hasKey, listen } from "./api.js";
 import { loadModels, startBench } from "./bench.js";
 import { byId, warn } from "./elements.js";
 import { hear, startFolders } from "./folders.js";
+import { hearSeeing, startSeeing } from "./seeing.js";
 import { loadSettings, startSettings } from "./settings.js";
-import { changeLanguage, inEachLanguage, inWords, sayMarkup, t } from "./texts.js";
+import { changeLanguage, inEachLanguage, sayMarkup, t, withAdvice } from "./texts.js";
 
-const VIEWS = ["photographs", "folders", "settings"];
+const VIEWS = ["photographs", "seeing", "folders", "settings"];
 let isStarted = false;
 
 function show() {
@@ -30,10 +31,12 @@ async function start() {
   if (!hasKey() || isStarted) return;
   isStarted = true;
   startBench();
+  startSeeing();
   startFolders();
   startSettings();
   listen((kind, what) => {
     hear(kind, what);
+    hearSeeing(kind, what);
     if (kind === "status" && !byId("settings").hidden) loadSettings();
   });
 }
@@ -44,7 +47,7 @@ bell.addEventListener("lost", () => warn(t("lost")));
 addEventListener("unhandledrejection", (event) => {
   if (!(event.reason instanceof Refused)) return;
   event.preventDefault();
-  if (event.reason.status !== 401) warn(inWords(event.reason));
+  if (event.reason.status !== 401) warn(withAdvice(event.reason));
 });
 bell.addEventListener("reached", () => {
   warn("");

@@ -14,8 +14,84 @@ export const USUAL = Object.freeze({
   feather: 0,
   hardness: 0,
   decontaminate: null,
+  smallest_part: 0,
+  fill_holes: 0,
+  preset: "",
+  margin: null,
   background: "",
+  behind: null,
 });
+
+const SUFFIXES = { "image/jpeg": "jpg", "image/webp": "webp" };
+
+/** A file that the daemon keeps for a while; it is sent once, however many wait for that. */
+class Sent {
+  isThere = false;
+  moved = () => {}; // is told which part of it is there
+  #file;
+  #going = null;
+  #leaving = new AbortController();
+
+  constructor(file) {
+    this.#file = file;
+  }
+
+  /** Send it where that is still to be done; return its number. */
+  number() {
+    this.#going ??= this.#send();
+    return this.#going;
+  }
+
+  /** Take it that the daemon does not keep it any more. */
+  forget() {
+    this.isThere = false;
+    this.#going = null;
+  }
+
+  close() {
+    this.#leaving.abort();
+  }
+
+  async #send() {
+    const { signal } = this.#leaving;
+    try {
+      const number = await patiently(signal, () => upload(this.#file, (part) => this.moved(part), signal));
+      this.isThere = true;
+      return number;
+    } catch (error) {
+      this.forget();
+      throw error;
+    }
+  }
+}
+
+/** A picture that is put behind subjects. */
+export class Backdrop {
+  sent;
+  url;
+  #isStrange;
+
+  constructor(file) {
+    this.sent = new Sent(file);
+    this.url = URL.createObjectURL(file);
+    this.#isStrange = STRANGE.test(file.name);
+  }
+
+  /** Have it in a format that this browser shows. */
+  async seen() {
+    if (!this.#isStrange) return;
+    const before = this.url;
+    this.url = URL.createObjectURL(await preview(await this.sent.number()));
+    this.#isStrange = false;
+    URL.revokeObjectURL(before);
+  }
+
+  /** Let go of what it holds. */
+  close() {
+    this.sent.close();
+    URL.revokeObjectURL(this.url);
+  }
+}
 
 /** One photograph and what became of it. */
 export class Photo {
@@ -25,7 +101,8 @@ export class Photo {
   result = null;
   seconds = null; // that the daemon worked on it
   thumbnail = "";
-  #number = null;
+  isFramed = false; // its result is of another shape
+  sent;
   #isStrange;
 
   constructor({ file, path }, wishes) {
@@ -33,6 +110,7 @@ export class Photo {
     this.path = path;
     this.wishes = wishes;
     this.source = URL.createObjectURL(file);
+    this.sent = new Sent(file);
     this.#isStrange = STRANGE.test(path);
   }
 
@@ -42,7 +120,8 @@ export class Photo {
 
   /** Its result's name, below the folder it came from. */
   get target() {
-    return `${this.path.replace(/\.[^./]*$/, "") || this.path}.png`;
+    const suffix = SUFFIXES[this.result?.blob.type] ?? "png";
+    return `${this.path.replace(/\.[^./]*$/, "") || this.path}.${suffix}`;
   }
 
   get isEnded() {
@@ -55,69 +134,64 @@ export class Photo {
       Object.assign(this, { state, ...more });
       changed(this);
     };
+    const { preset } = this.wishes;
     try {
       const answer = await this.#answer(step, signal);
       const blob = answer.status === 204 ? null : await answer.blob();
-      if (this.#isStrange) await this.#preview(signal);
+      if (this.#isStrange) await this.#preview();
       signal.throwIfAborted();
       this.#show(blob);
+      this.isFramed = blob !== null && preset !== "";
       const stages = Object.values(JSON.parse(answer.headers.get("Alphadrop-Seconds")));
       step(blob ? "done" : "no_subject", { refused: null, seconds: stages.reduce((sum, each) => sum + each, 0) });
     } catch (error) {
       if (signal.aborted) return;
       if (!(error instanceof Refused)) throw error;
       this.#show(null);
+      this.isFramed = false;
       step("failed", { refused: error });
     }
   }
 
   /** Let go of what it holds. */
   close() {
+    this.sent.close();
     for (const url of [this.source, this.result?.url, this.thumbnail]) if (url) URL.revokeObjectURL(url);
   }
 
   async #answer(step, signal) {
     for (;;) {
-      if (this.#number === null) {
+      if (!this.sent.isThere) {
         step("uploading", { progress: 0 });
-        this.#number = await this.#patiently(signal, () =>
-          upload(this.file, (progress) => step("uploading", { progress }), signal),
-        );
+        this.sent.moved = (progress) => signal.aborted || step("uploading", { progress });
       }
+      const { wishes } = this;
+      const numbers = await Promise.all([this.sent.number(), wishes.behind?.sent.number()]);
+      signal.throwIfAborted();
       step("cutting");
       try {
-        return await this.#patiently(signal, () => ask("POST", this.#call(), { signal }));
+        return await patiently(signal, () => ask("POST", this.#call(wishes, ...numbers), { signal }));
       } catch (error) {
         if (error.code !== "no_such_photo") throw error;
-        this.#number = null; // it was kept for a while only
+        this.sent.forget(); // it was kept for a while only
+        wishes.behind?.sent.forget();
       }
     }
   }
 
-  async #preview(signal) {
-    const answer = await ask("GET", `/v1/photos/${this.#number}/preview`, { signal });
-    const blob = await answer.blob();
+  async #preview() {
+    const blob = await preview(await this.sent.number());
     URL.revokeObjectURL(this.source);
     this.source = URL.createObjectURL(blob);
     this.#isStrange = false;
   }
 
-  async #patiently(signal, call) {
-    for (;;) {
-      try {
-        return await call();
-      } catch (error) {
-        if (error.code !== "too_busy") throw error;
-        await new Promise((done) => setTimeout(done, BUSY));
-        signal.throwIfAborted();
-      }
-    }
-  }
-
-  #call() {
+  #call(wishes, number, behind) {
     const asked = new URLSearchParams({ name: this.name });
-    for (const [wish, value] of Object.entries(this.wishes)) if (value !== USUAL[wish]) asked.set(wish, value);
-    return `/v1/photos/${this.#number}/cutout?${asked}`;
+    for (const [wish, value] of Object.entries(wishes)) {
+      if (value !== USUAL[wish]) asked.set(wish, wish === "behind" ? behind : value);
+    }
+    return `/v1/photos/${number}/cutout?${asked}`;
   }
 
   #show(blob) {
@@ -126,6 +200,22 @@ export class Photo {
     if (before) setTimeout(() => URL.revokeObjectURL(before.url), 10_000); // it may be on the stage still
   }
 }
+
+/** Make a call, again after a while where the daemon has too much to do. */
+async function patiently(signal, call) {
+  for (;;) {
+    try {
+      return await call();
+    } catch (error) {
+      if (error.code !== "too_busy") throw error;
+      await new Promise((done) => setTimeout(done, BUSY));
+      signal.throwIfAborted();
+    }
+  }
+}
+
+/** Return a picture that the daemon keeps in a format that every browser shows. */
+const preview = async (number) => (await ask("GET", `/v1/photos/${number}/preview`)).blob();
 
 /** Cuts photographs, few at a time, those first that somebody looks at. */
 export class Queue {
