@@ -30,7 +30,7 @@ help:
 	@echo "make burst  ten thousand small files at once"
 	@echo "make check  formatting, lint, types, the direction of imports, and the links of the manual"
 	@echo "make docs   the user's manual as pages to read from the disk: build/manual/index.html"
-	@echo "make bench  measure, and print the figures as tables"
+	@echo "make bench  measure, beside the limit and rembg, and print a page of tables; BENCH=--quick is shorter"
 	@echo "make ci     all of it, the long tests, and the other interpreters that are here"
 
 # Whether the environment sees the system's packages. PyGObject is one, and gives the icon in the panel its menu; what is
@@ -104,7 +104,7 @@ networks: $(STAMP)
 	$(BIN)/python benchmarks/fetch_networks.py
 
 bench: $(STAMP) networks gimp-3.0-root $(SCORER)/.installed
-	$(BIN)/python benchmarks/bench.py $(BENCH)
+	PYTHONPATH=tests $(BIN)/python benchmarks/bench.py $(BENCH)
 	PYTHONPATH=tests $(BIN)/python benchmarks/latency.py
 	PYTHONPATH=tests $(BIN)/python benchmarks/web.py
 	$(BIN)/python benchmarks/explain.py $(if $(BENCH),--runs 3) \

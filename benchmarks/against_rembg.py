@@ -1,25 +1,30 @@
 """Alphadrop and rembg on the same photographs, in turn, in one run.
 
-    python benchmarks/against_rembg.py PHOTOGRAPHS... [--rounds 3]
+    python benchmarks/against_rembg.py [--quick] [--strict]
 
 rembg 2.0.86 is installed into a virtual environment of its own in the user's cache, and given the same u2net.onnx that
-`benchmarks/fetch_networks.py` fetched. Each of the two is one process that keeps its model; a photograph's time is from
-its file to the PNG file. rembg's default, its `decontaminate` option and Alphadrop's plain and refined edges take turns
-photograph by photograph, so that the machine's moods meet all alike.
+`benchmarks/fetch_networks.py` fetched. Each way is one process that keeps its model; a photograph's time is from its
+JPEG file to the PNG file, which rembg's `remove()` leaves to Pillow to save. rembg's default, its `decontaminate`
+option and Alphadrop's plain and refined edges take turns photograph by photograph, so that the machine's moods meet all
+alike. Photographs are scaled to the size that is said. One in which Alphadrop cuts nothing out makes no pair.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import statistics
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
+from page import Section, print_page, without_peer
+from photographs import lay_out
 from rembg_environment import peer_python, peer_variables
+from tables import Line, pairs
 
 PEER_PROCESS = """
 import json, sys, time
@@ -33,7 +38,7 @@ for line in sys.stdin:
         remove(image, session=session, **({"decontaminate": True} if way == "decontaminate" else {})).save(target)
     took = time.perf_counter() - started
     peak = next(line for line in open("/proc/self/status") if line.startswith("VmHWM")).split()[1]
-    print(json.dumps([took, int(peak) / 1000]), flush=True)
+    print(json.dumps([took, int(peak) * 1024 / 1e6]), flush=True)
 """
 OUR_PROCESS = """
 import json, sys, time
@@ -45,61 +50,110 @@ for line in sys.stdin:
     cut_file(source, target, edges=way, engine=engine)
     took = time.perf_counter() - started
     peak = next(line for line in open("/proc/self/status") if line.startswith("VmHWM")).split()[1]
-    print(json.dumps([took, int(peak) / 1000]), flush=True)
+    print(json.dumps([took, int(peak) * 1024 / 1e6]), flush=True)
 """
-WAYS = (("rembg", "default"), ("rembg", "decontaminate"), ("alphadrop", "plain"), ("alphadrop", "refined"))
 
 
-def main() -> int:
-    """Print a table of medians."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("photographs", nargs="+", type=Path)
-    parser.add_argument("--rounds", type=int, default=3)
-    chosen = parser.parse_args()
-    # One process a way: a peak is the process's own.
-    processes = {way: _start(*way) for way in WAYS}
-    times: dict[tuple[str, str], list[float]] = {way: [] for way in WAYS}
-    peaks = dict.fromkeys(WAYS, 0.0)
-    sizes = dict.fromkeys(WAYS, 0)
-    with tempfile.TemporaryDirectory() as folder:
-        target = Path(folder, "out.png")
-        for turn in range(chosen.rounds + 1):
-            for photograph in chosen.photographs if turn else chosen.photographs[:1]:  # the first turn warms up
-                for way, process in processes.items():
-                    took, peaks[way] = _ask(process, photograph, target, way[1])
-                    if turn:
-                        times[way].append(took)
-                        sizes[way] += target.stat().st_size if target.exists() else 0
-                    target.unlink(missing_ok=True)
-    for process in processes.values():
-        process.communicate()
-    print("| way | seconds a photograph, median | mean | peak memory, MB | output, MB a photograph |")
-    print("|---|---|---|---|---|")
-    for way in WAYS:
-        count = len(times[way])
-        print(
-            f"| {way[0]}, {way[1]} | {statistics.median(times[way]):.2f} | {statistics.mean(times[way]):.2f} "
-            f"| {peaks[way]:.0f} | {sizes[way] / count / 1e6:.1f} |"
+@dataclass(frozen=True)
+class Way:
+    """A program and what is asked of it."""
+
+    program: str
+    asked: str
+
+    def __str__(self) -> str:
+        return f"{self.program}, {self.asked}"
+
+
+DEFAULT, DECONTAMINATE = Way("rembg", "default"), Way("rembg", "decontaminate")
+PLAIN, REFINED = Way("alphadrop", "plain"), Way("alphadrop", "refined")
+WAYS = (DEFAULT, DECONTAMINATE, PLAIN, REFINED)
+
+
+@dataclass(frozen=True)
+class Made:
+    """What one way made of one photograph."""
+
+    seconds: float
+    peak: float
+    """Highest memory of the process so far, in megabytes."""
+    bytes: int
+    """Of the output; none where there is no output."""
+
+
+class Worker:
+    """One way, in a process of its own: its peak of memory is its own."""
+
+    def __init__(self, way: Way, python: str) -> None:
+        self._way = way
+        code = PEER_PROCESS if way.program == "rembg" else OUR_PROCESS
+        self._process = subprocess.Popen(
+            [python if way.program == "rembg" else sys.executable, "-c", code],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=os.environ | peer_variables(),
         )
-    return 0
+
+    def cut(self, source: Path) -> Made:
+        """Cut out one photograph; its output is looked at and removed."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        target = source.with_suffix(".png")
+        self._process.stdin.write(json.dumps([str(source), str(target), self._way.asked]) + "\n")
+        self._process.stdin.flush()
+        seconds, peak = json.loads(self._process.stdout.readline())
+        size = target.stat().st_size if target.exists() else 0
+        target.unlink(missing_ok=True)
+        return Made(seconds, peak, size)
+
+    def end(self) -> None:
+        self._process.communicate()
 
 
-def _start(program: str, _way: str) -> subprocess.Popen[str]:
-    python, code = (peer_python(), PEER_PROCESS) if program == "rembg" else (sys.executable, OUR_PROCESS)
-    environment = os.environ | peer_variables()
-    return subprocess.Popen(
-        [python, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
-    )
+def measure(quick: bool) -> Iterator[Line]:
+    """Yield the lines of the section."""
+    try:
+        python = peer_python(command_line=quick)  # whoever is in a hurry installs only one of the two
+    except (OSError, subprocess.CalledProcessError) as error:
+        yield without_peer(error)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        large = _in_turn(python, lay_out(Path(folder, "12"), 12_000_000, few=quick), WAYS)
+        small = _in_turn(python, lay_out(Path(folder, "1.5"), 1_500_000, few=quick), WAYS)
+    yield _times("12 MP, plain edges: times as fast as rembg", large, DEFAULT, PLAIN, 6)
+    yield _times("1.5 MP, plain edges: times as fast as rembg", small, DEFAULT, PLAIN, 4)
+    yield _times("12 MP, refined edges: times as fast as rembg", large, DEFAULT, REFINED, 4)
+    yield _times("12 MP, refined edges: times as fast as rembg with `decontaminate`", large, DECONTAMINATE, REFINED, 12)
+    yield _times("1.5 MP, refined edges: times as fast as rembg", small, DEFAULT, REFINED)
+    for way, made in large.items():
+        seconds, sizes = [each.seconds for each in made], [each.bytes for each in made]
+        yield Line(
+            f"12 MP, {way}",
+            f"{statistics.median(seconds):.2f} s a photograph, {statistics.mean(seconds):.2f} on average; "
+            f"{made[-1].peak:.0f} MB at the highest; {statistics.mean(sizes) / 1e6:.1f} MB a file",
+        )
 
 
-def _ask(process: subprocess.Popen[str], source: Path, target: Path, way: str) -> tuple[float, float]:
-    assert process.stdin is not None
-    assert process.stdout is not None
-    process.stdin.write(json.dumps([str(source), str(target), way]) + "\n")
-    process.stdin.flush()
-    took, peak = json.loads(process.stdout.readline())
-    return took, peak
+def _in_turn(python: str, photographs: Iterable[Path], ways: Iterable[Way]) -> dict[Way, list[Made]]:
+    """Return what each way made of each photograph that every way made something of."""
+    made: dict[Way, list[Made]] = {way: [] for way in ways}
+    workers = {way: Worker(way, python) for way in made}
+    for number, photograph in enumerate(photographs):
+        for worker in workers.values() if number == 0 else ():
+            worker.cut(photograph)  # warms up
+        round = {way: worker.cut(photograph) for way, worker in workers.items()}
+        if all(each.bytes for each in round.values()):
+            for way, each in round.items():
+                made[way].append(each)
+    for worker in workers.values():
+        worker.end()
+    return made
+
+
+def _times(what: str, made: dict[Way, list[Made]], theirs: Way, ours: Way, least: float | None = None) -> Line:
+    return pairs(what, [each.seconds for each in made[theirs]], [each.seconds for each in made[ours]], least=least)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(print_page(__doc__, [Section("One photograph after the other, beside rembg", measure)]))

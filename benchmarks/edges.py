@@ -18,7 +18,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +35,7 @@ from alphadrop.engine.photo import Photo, from_image
 from composites import Composite, composites
 from photographs import camera_photograph
 from rembg_environment import peer_python, peer_variables
+from stopwatch import median_of
 from tables import Line, print_table, ratio
 
 PEER = """
@@ -289,9 +289,9 @@ def _times(engine: Engine, folder: Path, peer: Peer | None, pixels: int) -> list
     look = _look(engine, Image.open(source))
     image, size = look.photo.image, f"{pixels / 1e6:g} MP"
     matte = alpha_matte(look.saliency, image, "refined")
-    plain = _median(lambda: alpha_matte(look.saliency, image, "plain"))
-    refined = _median(lambda: alpha_matte(look.saliency, image, "refined")) - plain
-    cleaning = _median(lambda: cleaned(image, matte))
+    plain = median_of(lambda: alpha_matte(look.saliency, image, "plain"), ROUNDS)
+    refined = median_of(lambda: alpha_matte(look.saliency, image, "refined"), ROUNDS) - plain
+    cleaning = median_of(lambda: cleaned(image, matte), ROUNDS)
     goal = pixels == 12_000_000
     together = refined + cleaning
     lines = [
@@ -316,16 +316,6 @@ def _times(engine: Engine, folder: Path, peer: Peer | None, pixels: int) -> list
         estimating = _peer_median(peer, "-dc", source, mask) - naive
         lines.append(ratio(f"{size}: our colours' time / that of rembg -dc", cleaning, estimating, 1 / 20))
     return lines
-
-
-def _median(action: Callable[[], object]) -> float:
-    action()
-    times = []
-    for _ in range(ROUNDS):
-        started = time.perf_counter()
-        action()
-        times.append(time.perf_counter() - started)
-    return statistics.median(times)
 
 
 def _peer_median(peer: Peer, way: str, source: Path, mask: Path | None = None) -> float:

@@ -14,7 +14,6 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,7 @@ from alphadrop.engine.cutout import Engine
 from daemon_process import Home, running, wait_for
 from gimp_process import Gimp, gimp_root, lay_out
 from photographs import camera_photograph
+from stopwatch import seconds_of
 from tables import Line, print_table
 
 ROUNDS = 3
@@ -90,7 +90,7 @@ def _network() -> list[float]:
     segmenter = Engine().warm()
     view = np.random.default_rng(0).integers(0, 256, (320, 320, 3), np.uint8)
     segmenter.saliency(view)
-    return [_time(lambda: segmenter.saliency(view)) for _ in range(3 * ROUNDS)]
+    return [seconds_of(lambda: segmenter.saliency(view)) for _ in range(3 * ROUNDS)]
 
 
 def _beside_a_backlog() -> list[Line]:
@@ -106,12 +106,12 @@ def _beside_a_backlog() -> list[Line]:
 
         with running(home):
             cut()
-            idle = statistics.median(_time(cut) for _ in range(2 * ROUNDS))
+            idle = statistics.median(seconds_of(cut) for _ in range(2 * ROUNDS))
             for number in range(BACKLOG):
                 home.drop(photograph, f"{number}.jpg")
             wait_for(lambda: _folder(client)["done"] > 1, "the hot folder to be at work")
             began, done = time.perf_counter(), _folder(client)["done"]
-            beside = [_time(cut) for _ in range(2 * ROUNDS)]
+            beside = [seconds_of(cut) for _ in range(2 * ROUNDS)]
             report, took = _folder(client), time.perf_counter() - began
             assert report["pending"], "the backlog ended too soon"
             # Between the calls, too, the hot folder was at work: this is a job beside somebody who asks all the time.
@@ -141,12 +141,6 @@ def _pace(client: Client) -> float:
 def _folder(client: Client) -> dict[str, Any]:
     folder: dict[str, Any] = client.status()["folders"][0]
     return folder
-
-
-def _time(action: Callable[[], object]) -> float:
-    started = time.perf_counter()
-    action()
-    return time.perf_counter() - started
 
 
 if __name__ == "__main__":
