@@ -9,12 +9,12 @@ import sys
 import threading
 from collections.abc import Mapping, Sequence
 
-from alphadrop.desktop.gimp import starting_command
+from alphadrop.desktop.autostart import UNIT
+from alphadrop.desktop.desk import starting_command
 from alphadrop.errors import AlphadropError, CannotOpen, DaemonError, printable
 
 __all__ = ["open_path", "opening_command", "page", "start_beside", "start_daemon", "start_tray"]
 
-_UNIT = "alphadrop.service"
 _PATIENCE = 30.0
 """Seconds for a command that answers at once as a rule."""
 
@@ -64,9 +64,9 @@ def start_daemon() -> None:
     Raises:
         DaemonError: it cannot be started.
     """
-    if shutil.which("systemctl") and _succeeds(("systemctl", "--user", "--quiet", "is-enabled", _UNIT)):
-        if not _succeeds(("systemctl", "--user", "start", _UNIT)):
-            raise DaemonError("systemd cannot start the daemon", f"see why: systemctl --user status {_UNIT}")
+    if shutil.which("systemctl") and _succeeds(("systemctl", "--user", "--quiet", "is-enabled", UNIT)):
+        if not _succeeds(("systemctl", "--user", "start", UNIT)):
+            raise DaemonError("systemd cannot start the daemon", f"see why: systemctl --user status {UNIT}")
         return
     try:
         start_beside((*starting_command(), "run"))
