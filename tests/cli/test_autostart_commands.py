@@ -102,6 +102,14 @@ def test_without_the_tray_an_entry_for_it_is_taken_back(home: Path, capsys: pyte
     assert entry.exists()
     assert main(["autostart", "enable", "--no-tray"]) == 0
     assert f"removed {entry}" in capsys.readouterr().out
+    assert main(["autostart", "status"]) == 0
+    assert main(["autostart", "status", "--tray"]) == 1
+    assert main(["autostart", "enable"]) == 0
+    assert entry.exists()
+    entry.write_text("mine")
+    assert main(["autostart", "status"]) == 1
+    assert main(["autostart", "status", "--no-tray"]) == 0
+    entry.unlink()
     assert (home / ".config/autostart/other.desktop").exists()
 
 

@@ -81,6 +81,9 @@ def test_all_of_it_is_the_settings_and_the_record_too_and_never_a_photograph(
         "speeds.json",
     ):
         (data / name).touch()
+    (data / "run/thumbnails").mkdir(parents=True)
+    for name in ("tray.lock", "thumbnails/1.png"):
+        (data / "run" / name).touch()
     (home / ".local/state/alphadrop/log").mkdir(parents=True)
     (home / ".local/state/alphadrop/log/alphadrop.log.1").touch()
     install_everything()

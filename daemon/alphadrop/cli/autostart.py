@@ -5,8 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterable, Sequence
-from importlib.util import find_spec
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from alphadrop.cli.terminal import DONE, SOME_FAILED, add_action
@@ -24,7 +23,7 @@ Linux: a unit of your systemd, alphadrop.service, and an entry for the tray in t
 macOS: agents of launchd. Windows: files in the Startup folder. (Written for these two, and untested there.)"""
 
 _ENABLE = f"""\
-Have your session start Alphadrop: the daemon, and the icon in the tray where that can be shown. What is written is
+Have your session start Alphadrop: the daemon, and the icon in the panel where there is one. What is written is
 said, and written down, so that `alphadrop autostart disable` takes exactly that away. Doing it again is harmless, and
 needed after Alphadrop was moved. A file of another program's, or one that you have changed, is left.
 
@@ -60,7 +59,7 @@ def define_autostart(command: argparse.ArgumentParser) -> None:
         _ENABLE,
         "examples:\n  alphadrop autostart enable --now\n  alphadrop autostart enable --no-tray",
     )
-    _add_tray(enable)
+    _add_tray(enable, "the icon in the panel too, as it is without either", default=True)
     enable.add_argument("--now", action="store_true", help="have systemd start the daemon at once, too")
     enable.set_defaults(command=_enable)
 
@@ -74,7 +73,7 @@ def define_autostart(command: argparse.ArgumentParser) -> None:
         _STATUS,
         "exit status: 0 the daemon is started with your session, 1 it is not, or not by this Alphadrop",
     )
-    _add_tray(status)
+    _add_tray(status, "whether the icon counts; without either, where something starts it", default=None)
     status.add_argument("--json", action="store_true", help="for programs")
     status.set_defaults(command=_status)
 
@@ -121,33 +120,27 @@ def said_of(state: State) -> str:
 
 
 def of_this_user(tray: bool | None = None) -> list[tuple[Piece, State]]:
-    """Return what starts Alphadrop with this user's session, the daemon first, and how it is found."""
-    _, pieces = _pieces(tray)
-    kept = record()
-    return [(piece, kept.state(piece)) for piece in pieces]
+    """Return what starts Alphadrop with this user's session, the daemon first, and how it is found.
 
-
-def is_in_order(states: Sequence[tuple[Piece, State]], tray: bool | None = None) -> bool:
-    """Return whether the daemon is started as it should be, and the icon too, where that is wanted or there at all."""
+    Args:
+        tray: whether what starts the icon counts; None for where there is something of that name.
+    """
     from alphadrop.desktop.written import State
 
-    (_, daemon), *others = states
-    fine = {State.CURRENT} if tray else {State.CURRENT, State.ABSENT}
-    return daemon is State.CURRENT and all(state in fine for _, state in others)
+    (_, daemon), (_, pieces) = _pieces(tray=False), _pieces(tray=tray is not False)
+    kept = record()
+    states = [(piece, kept.state(piece)) for piece in pieces]
+    return [(piece, state) for piece, state in states if tray or piece in daemon or state is not State.ABSENT]
 
 
-def _add_tray(action: argparse.ArgumentParser) -> None:
-    action.add_argument(
-        "--tray",
-        action=argparse.BooleanOptionalAction,
-        help="the icon in the tray too; without either, where pystray is installed",
-    )
+def _add_tray(action: argparse.ArgumentParser, help: str, *, default: bool | None) -> None:
+    action.add_argument("--tray", action=argparse.BooleanOptionalAction, default=default, help=help)
 
 
 def _enable(chosen: argparse.Namespace) -> int:
     from alphadrop.desktop.autostart import UserManager
 
-    desk, pieces = _pieces(chosen.tray)
+    desk, pieces = _pieces(tray=chosen.tray)
     kept = record()
     status = tell(kept.take_back("autostart", keep=pieces))
     status = max(status, tell(kept.write("autostart", piece) for piece in pieces))
@@ -199,6 +192,7 @@ def disable() -> tuple[list[Done], bool]:
 def _status(chosen: argparse.Namespace) -> int:
     from alphadrop.desktop.autostart import UserManager
     from alphadrop.desktop.desk import Desk
+    from alphadrop.desktop.written import State
 
     states = of_this_user(chosen.tray)
     desk = Desk.here()
@@ -216,17 +210,16 @@ def _status(chosen: argparse.Namespace) -> int:
             print(f"{printable(piece.path)}: {said_of(state)}")
         if desk.system == "linux":
             print("your systemd " + ("runs the daemon" if runs else "does not run it" if there else "is not here"))
-    if is_in_order(states, chosen.tray):
+    if all(state is State.CURRENT for _, state in states):
         return DONE
     if not chosen.json:
         print("to start Alphadrop with your session: alphadrop autostart enable")
     return SOME_FAILED
 
 
-def _pieces(tray: bool | None) -> tuple[Desk, tuple[Piece, ...]]:
+def _pieces(*, tray: bool) -> tuple[Desk, tuple[Piece, ...]]:
     from alphadrop.desktop import autostart
     from alphadrop.desktop.desk import Desk
 
     desk = Desk.here()
-    wants_tray = find_spec("pystray") is not None if tray is None else tray
-    return desk, autostart.pieces(desk, command_of_this(), tray=wants_tray)
+    return desk, autostart.pieces(desk, command_of_this(), tray=tray)

@@ -281,7 +281,7 @@ def _gimp() -> Iterator[_Finding]:
 
 
 def _autostart() -> _Finding:
-    from alphadrop.cli.autostart import is_in_order, of_this_user, said_of
+    from alphadrop.cli.autostart import of_this_user, said_of
     from alphadrop.desktop.written import State
 
     what, again = "autostart", "alphadrop autostart enable"
@@ -292,6 +292,6 @@ def _autostart() -> _Finding:
     piece, state = states[0]
     if state is State.ABSENT:
         return _Finding(what, "note", "not started with your session", f"to have it started: {again}")
-    in_order = is_in_order(states)
+    in_order = all(each is State.CURRENT for _, each in states)
     told = f"{printable(piece.path)}: {said_of(state)}"
     return _Finding(what, "ok" if in_order else "note", told, "" if in_order else again)

@@ -17,8 +17,9 @@ __all__ = ["define_uninstall"]
 
 _DESCRIPTION = """\
 Take back everything that Alphadrop has put outside its own package: what starts it with your session, what is in the
-menus of your desktop and file managers, the plug-in in GIMP. A daemon that runs is ended first, after the file at work.
-What was changed since, or is not Alphadrop's, is left. Everything that is removed or left is said.
+menus of your desktop and file managers, the plug-in in GIMP. A daemon that runs is ended first, after the file at work;
+an icon in the panel stays until you quit it. What was changed since, or is not Alphadrop's, is left. Everything that is
+removed or left is said.
 
 Your settings and the record of photographs stay, so that Alphadrop can be installed again and goes on where it was;
 --all removes them too. Photographs and cut-outs are never touched."""
@@ -26,7 +27,7 @@ Your settings and the record of photographs stay, so that Alphadrop can be insta
 _DATA = ("ledger.sqlite*", "browsers.json", "speeds.json")
 _MODELS = "models/*.onnx*"
 _LOG = "alphadrop.log*"
-_RUN = ("daemon.lock", "open.html", "endpoint.json", "api.sock")
+_RUN = ("daemon.lock", "open.html", "endpoint.json", "api.sock", "tray.lock", "thumbnails/*")
 
 
 def define_uninstall(command: argparse.ArgumentParser) -> None:
@@ -125,7 +126,7 @@ def _remove(path: Path) -> None:
         ) from error
     print(f"removed {printable(path)}")
     for folder in path.parents:
-        if folder.name not in ("alphadrop", "models", "log", "run"):
+        if folder.name not in ("alphadrop", "models", "log", "run", "thumbnails"):
             break
         try:
             os.rmdir(folder)

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from alphadrop.desktop.texts import language_of
+
 __all__ = ["Desk", "Language", "starting_command"]
 
 Language = Literal["en", "zh_CN"]
@@ -54,9 +56,7 @@ class Desk:
     @property
     def language(self) -> Language:
         """The language of texts that have room for one only."""
-        names = ("LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG")
-        told = next((self.environment[name] for name in names if self.environment.get(name)), "")
-        return "zh_CN" if told.lower().startswith(("zh_cn", "zh_sg", "zh_hans", "zh.", "zh:")) or told == "zh" else "en"
+        return "zh_CN" if language_of(self.environment) == "zh" else "en"
 
     @property
     def own_places(self) -> dict[str, str]:
