@@ -93,7 +93,7 @@ def test_where_systemd_is_to_start_it_systemd_does(tmp_path: Path, programs: Pat
     opening.start_daemon()
     assert (tmp_path / "asked").read_text().splitlines() == [
         "--user --quiet is-enabled alphadrop.service",
-        "--user start alphadrop.service",
+        "--user start --no-block alphadrop.service",
     ]
     program(programs, "systemctl", 'case "$*" in *is-enabled*) exit 0;; esac; exit 5')
     with pytest.raises(DaemonError, match="systemd"):

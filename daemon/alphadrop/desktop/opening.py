@@ -65,7 +65,7 @@ def start_daemon() -> None:
         DaemonError: it cannot be started.
     """
     if shutil.which("systemctl") and _succeeds(("systemctl", "--user", "--quiet", "is-enabled", UNIT)):
-        if not _succeeds(("systemctl", "--user", "start", UNIT)):
+        if not _succeeds(("systemctl", "--user", "start", "--no-block", UNIT)):
             raise DaemonError("systemd cannot start the daemon", f"see why: systemctl --user status {UNIT}")
         return
     try:
