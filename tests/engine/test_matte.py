@@ -53,12 +53,6 @@ def test_matte_has_the_photographs_size_and_eight_bits(shape: tuple[int, int], m
     assert matte.dtype == np.uint8
 
 
-def test_a_map_that_knows_no_subject_is_enlarged_and_no_more() -> None:
-    vague = (0.01 + 0.75 * half()).astype(np.float32)
-    image = scene(400, 300)
-    np.testing.assert_array_equal(alpha_matte(vague, image, "refined"), alpha_matte(vague, image, "plain"))
-
-
 @pytest.mark.parametrize("value", [0.0, 1.0])
 @pytest.mark.parametrize("edges", EDGES)
 def test_sure_map_stays_sure_whatever_the_photograph(value: float, edges: Edges) -> None:

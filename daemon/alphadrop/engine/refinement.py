@@ -45,7 +45,7 @@ _SOFT = (0.1, 0.25)
 _CLEAR = (0.94, 0.97)
 """Sureness of the subject above which a function is believed in such a wide edge whatever its error."""
 _VAGUE = (0.84, 0.92)
-"""Sureness of the subject below which nothing is refined or settled: what the network does not know teaches nothing."""
+"""Sureness of the subject below which nothing is refined: what the network does not know cannot be learnt from."""
 _LEAST_LEARNT = 0.001
 """Below it the map's own values are left alone."""
 
@@ -60,7 +60,8 @@ def refine(matte: NDArray[np.uint8], saliency: NDArray[np.float32], image: Image
         saliency: what the network said, shape (S, S), 0..1.
         image: the photograph, mode RGB or L.
     """
-    clear, care = _clear(saliency), _care(saliency)
+    clear = np.asarray(clearness(saliency), np.float32)
+    care = float(_rising(clear, _VAGUE))
     if not care:
         return
     weights, saliency = _at_most(_weights(saliency), _GRID), _at_most(saliency, _GRID)
@@ -84,26 +85,10 @@ def refine(matte: NDArray[np.uint8], saliency: NDArray[np.float32], image: Image
     each_tile_of_grid(near(learnt > _LEAST_LEARNT, 1), image.size, follow)
 
 
-def settling(saliency: NDArray[np.float32]) -> list[int]:
-    """Return what becomes of the 256 values of a matte: the sure ones 0 and 255, so that no haze is left.
-
-    Where the network does not know its subject nothing is sure, and they stay as they are.
-
-    Args:
-        saliency: what the network said, shape (S, S), 0..1.
-    """
-    sure = _SURE * _care(saliency)
-    values = _rising(np.linspace(0, 1, 256, dtype=np.float32), (sure, 1 - sure))
+def settling() -> list[int]:
+    """Return what becomes of a matte's 256 values: the sure ones 0 and 255, so that no haze is left."""
+    values = _rising(np.linspace(0, 1, 256, dtype=np.float32), (_SURE, 1 - _SURE))
     return [round(255 * float(value)) for value in values]
-
-
-def _care(saliency: NDArray[np.float32]) -> float:
-    """Return how much of a refinement is taken, 0..1: none where the subject is not clear."""
-    return float(_rising(_clear(saliency), _VAGUE))
-
-
-def _clear(saliency: NDArray[np.float32]) -> NDArray[np.float32]:
-    return np.asarray(clearness(saliency), np.float32)
 
 
 def _rising(values: NDArray[np.float32], band: _Band) -> NDArray[np.float32]:

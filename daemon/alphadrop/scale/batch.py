@@ -124,8 +124,8 @@ def _do(survey: Survey, cutting: Cutting, observer: Observer) -> None:
     streak = _Streak()
 
     def record(rows: list[Row]) -> None:
+        inventory.record(rows)  # first: whoever interrupts while the other is written has it compacted from here
         manifest.add(rows)
-        inventory.record(rows)
         for row in rows:
             observer.see(row)
         for row in rows:
