@@ -206,8 +206,9 @@ class Client:
                 response = connection.getresponse()
                 if response.status >= 400:
                     raise self._refusal(response, response.read())
-            while (event := self._next_event(response)) is not None:
-                yield event
+            with contextlib.closing(response):
+                while (event := self._next_event(response)) is not None:
+                    yield event
         finally:
             connection.close()
 
