@@ -242,8 +242,8 @@ class Client:
             with self._saying_what_fails(timeout):
                 with contextlib.suppress(BrokenPipeError):  # it may have been answered before it was asked
                     connection.request(method, path, body, headers)
-                response = connection.getresponse()
-                answered = response.read()
+                with contextlib.closing(connection.getresponse()) as response:
+                    answered = response.read()
         finally:
             connection.close()
         if response.status >= 400:
