@@ -48,7 +48,7 @@ STARTS = {"make run", "alphadrop run", "alphadrop run &"}
 """What goes on until it is ended: the test starts the same daemon, and waits until it is ready, as a reader would."""
 ENDLESS = {"curl --unix-socket $socket --no-buffer http://localhost/v1/events": "event: begin"}
 """What never ends by itself, and what it says first."""
-NEEDS_A_DAEMON = {"api.md", "troubleshooting.md"}
+NEEDS_A_DAEMON = {"api.md", "explain.md", "troubleshooting.md"}
 """Pages that take it for granted that one runs."""
 FIRST_DAY = {"README.md", "index.md"}
 """Pages that are read before there is a configuration."""

@@ -33,6 +33,7 @@ function draw(told) {
     ...objects.map(([name]) => make("a", { href: `#${name}`, textContent: called(name) })),
   );
   byId("calls").hidden = false;
+  search(); // for what was typed before the document was here
 }
 
 function callCard(call) {
