@@ -174,7 +174,7 @@ def desktop(home: Home, programs: Sequence[str], screen: str = "800x500x24") -> 
     read, write = os.pipe()
     with (home.root / "Xvfb.txt").open("a") as log:
         server = subprocess.Popen(
-            # Without -noreset it begins anew, and is deaf meanwhile, whenever its last client goes: a look at it is one.
+            # Without -noreset it begins anew, deaf meanwhile, whenever its last client goes; and a look at it is one.
             ["Xvfb", "-noreset", "-displayfd", str(write), "-screen", "0", screen],
             pass_fds=[write],
             stdout=log,
