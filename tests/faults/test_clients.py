@@ -44,8 +44,8 @@ from alphadrop.service import connection
 connection._LOOK_EVERY = 3600.0
 """
 _SMALL_ROOM = """
-from alphadrop.service import pictures
-pictures._PICTURES_SIZE = 50_000_000
+from alphadrop.service import desk
+desk._PICTURES_SIZE //= 5
 """
 _ENDLESS_AT_FIRST = """
 import sys, threading
