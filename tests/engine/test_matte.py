@@ -82,6 +82,15 @@ def test_far_from_the_edge_the_refined_matte_is_sure() -> None:
     assert set(np.unique(matte[:, 900:])) == {255}
 
 
+def test_haze_around_a_clear_subject_goes_and_what_may_be_of_a_vague_one_stays() -> None:
+    clear = np.maximum(half(), np.float32(0.012))
+    assert set(np.unique(alpha_matte(clear, scene(600, 1600), "refined")[:, :700])) == {0}
+    vague = np.where(clear > 0.1, clear * np.float32(0.6), clear)
+    vague[:, :100] = 0.004
+    plain = alpha_matte(vague, scene(600, 1600), "plain")
+    np.testing.assert_array_equal(alpha_matte(vague, scene(600, 1600), "refined"), np.where(plain > 1, plain, 0))
+
+
 @pytest.mark.parametrize("colour", [0, 90, 255])
 @pytest.mark.parametrize("mode", ["RGB", "L"])
 def test_flat_photograph_leaves_the_map_as_it_is(colour: int, mode: str) -> None:

@@ -37,7 +37,7 @@ def alpha_matte(saliency: NDArray[np.float32], image: Image.Image, edges: Edges)
     """
     if edges == "plain":
         return enlarge(saliency, image.size)
-    matte = enlarge(saliency, image.size, settling())
+    matte = enlarge(saliency, image.size, settling(saliency))
     refine(matte, saliency, image)
     return matte
 

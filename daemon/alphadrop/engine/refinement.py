@@ -61,7 +61,7 @@ def refine(matte: NDArray[np.uint8], saliency: NDArray[np.float32], image: Image
         image: the photograph, mode RGB or L.
     """
     clear = np.asarray(clearness(saliency), np.float32)
-    care = float(_rising(clear, _VAGUE))
+    care = _rising(clear, _VAGUE)
     if not care:
         return
     weights, saliency = _at_most(_weights(saliency), _GRID), _at_most(saliency, _GRID)
@@ -85,8 +85,17 @@ def refine(matte: NDArray[np.uint8], saliency: NDArray[np.float32], image: Image
     each_tile_of_grid(near(learnt > _LEAST_LEARNT, 1), image.size, follow)
 
 
-def settling() -> list[int]:
-    """Return what becomes of a matte's 256 values: the sure ones 0 and 255, so that no haze is left."""
+def settling(saliency: NDArray[np.float32]) -> list[int]:
+    """Return what becomes of a matte's 256 values: the sure ones 0 and 255, so that no haze is left.
+
+    In a map too vague to be refined a value near 0 is not sure: what the subject has of them is all there is of it.
+    Only the least of them becomes 0.
+
+    Args:
+        saliency: what the network said, shape (S, S), 0..1.
+    """
+    if clearness(saliency) <= _VAGUE[0]:
+        return [0, 0, *range(2, 256)]
     values = _rising(np.linspace(0, 1, 256, dtype=np.float32), (_SURE, 1 - _SURE))
     return [round(255 * float(value)) for value in values]
 
