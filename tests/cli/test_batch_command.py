@@ -144,7 +144,14 @@ def test_an_interrupt_ends_it_cleanly_and_says_how_to_go_on(home: Home, shoot: P
 def begin(home: Home, source: Path, target: Path) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "alphadrop", "batch", str(source), str(target)]
     return subprocess.Popen(
-        command, env=home.environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, cwd=home.root
+        command,
+        env=home.environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=home.root,
+        # A shell lets what it starts in the background ignore interrupts, and so would what that starts.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 
