@@ -171,7 +171,7 @@ def test_a_cutout_put_together_while_it_is_encoded_is_exact(effort: PngEffort, d
     other = np.array(255 - colours[: max(1, drawn.height // 2)])
     patched = np.array(colours)
     patched[drawn.height - len(other) :] = other
-    patch = Patch(0, drawn.height - len(other), _image(other))
+    patch = Patch(0, drawn.height - len(other), other)
     data = encoded(StraightRows(Patched(_image(colours), (patch,)), drawn.alpha), effort)
     np.testing.assert_array_equal(by_pillow(data), _straight(patched, drawn.alpha))
 

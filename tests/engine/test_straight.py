@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from alphadrop.engine.masks import near
+from alphadrop.engine.patched import Patched
 from alphadrop.engine.straight import REACH, StraightRows
 
 
@@ -15,7 +16,7 @@ def rows_of(mode: str, height: int, width: int) -> StraightRows:
     alpha = np.zeros((height, width), np.uint8)
     alpha[height // 3 : 2 * height // 3, width // 4 : width // 2 + 1] = rng.integers(0, 256)
     alpha[rng.random((height, width)) > 0.999] = 1
-    return StraightRows(Image.effect_noise((width, height), 90).convert(mode), alpha)
+    return StraightRows(Patched(Image.effect_noise((width, height), 90).convert(mode)), alpha)
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB"])
@@ -23,7 +24,7 @@ def rows_of(mode: str, height: int, width: int) -> StraightRows:
 def test_rows_are_the_same_one_by_one_in_strips_and_as_a_whole(mode: str, size: tuple[int, int]) -> None:
     rows = rows_of(mode, *size)
     kept = near(rows.alpha > 0, REACH)[..., np.newaxis]
-    wanted = np.dstack([np.asarray(rows.image), rows.alpha]) * kept
+    wanted = np.dstack([np.asarray(rows.photograph.image), rows.alpha]) * kept
     whole = np.asarray(rows)
     assert rows.shape == whole.shape == wanted.shape
     np.testing.assert_array_equal(whole, wanted)
@@ -34,7 +35,6 @@ def test_rows_are_the_same_one_by_one_in_strips_and_as_a_whole(mode: str, size: 
 
 def test_neither_photograph_nor_matte_is_changed() -> None:
     rows = rows_of("RGB", 200, 100)
-    everything = (0, 0, 100, 200)
-    before = rows.image.crop(everything).tobytes(), rows.alpha.tobytes()
+    before = rows.photograph.whole().tobytes(), rows.alpha.tobytes()
     np.asarray(rows)[:] = 0
-    assert (rows.image.crop(everything).tobytes(), rows.alpha.tobytes()) == before
+    assert (rows.photograph.whole().tobytes(), rows.alpha.tobytes()) == before

@@ -14,6 +14,7 @@ from alphadrop.engine.encode import Picture
 from alphadrop.engine.foreground import cleaned
 from alphadrop.engine.framing import Frame, frame
 from alphadrop.engine.options import Background, CutOptions
+from alphadrop.engine.patched import Patched
 from alphadrop.engine.photo import Photo, decode, to_srgb
 from alphadrop.engine.straight import StraightRows
 from alphadrop.errors import CannotRead, PhotoError, printable, reading_failed
@@ -76,7 +77,7 @@ def enlargement(alpha: NDArray[np.uint8], options: CutOptions) -> float:
 
 
 def _straight(image: Image.Image, alpha: NDArray[np.uint8], *, clean: bool) -> StraightRows:
-    return StraightRows(cleaned(image, alpha) if clean else image, alpha)
+    return StraightRows(cleaned(image, alpha) if clean else Patched(image), alpha)
 
 
 def _place(image: Image.Image, framed: Frame) -> Image.Image:

@@ -19,6 +19,7 @@ from PIL import Image
 from alphadrop.engine.field import half_planes, halved, planes, unit
 from alphadrop.engine.masks import blocks, near
 from alphadrop.engine.patched import Patch, Patched
+from alphadrop.engine.pixels import pixels
 from alphadrop.engine.straight import REACH
 from alphadrop.engine.tiles import each_tile, reduced, span_of
 
@@ -79,6 +80,8 @@ def cleaned(image: Image.Image, alpha: NDArray[np.uint8]) -> Patched:
         return Patched(image)
     small, small_alpha = (np.asarray(reduced(each, (point, point))) for each in (image, Image.fromarray(alpha)))
     coarse = _estimated(_pyramid(planes(small), unit(small_alpha), itertools.count(halvings)))
+    photograph = pixels(image)
+    channels = len(image.mode)
     patches: list[Patch] = []
 
     def clean(down: slice, across: slice) -> None:
@@ -87,17 +90,16 @@ def cleaned(image: Image.Image, alpha: NDArray[np.uint8]) -> Patched:
             return
         rows, columns, edge = found
         top, left = (_widened(span, point, length) for span, length in zip((rows, columns), alpha.shape, strict=True))
-        here, pixels = alpha[top, left], np.array(image.crop((left.start, top.start, left.stop, top.stop)))
-        seen = np.atleast_3d(pixels)
-        half, half_alpha = half_planes(seen), half_planes(here[..., np.newaxis])[0]
+        seen, here = photograph[top, left], alpha[top, left]
+        half, half_alpha = half_planes(seen)[:channels], half_planes(here[..., np.newaxis])[0]
         start = coarse[:, _points(top, point), _points(left, point)]
         colours = _estimated(_pyramid(half, half_alpha, range(1, halvings)), start)
         y, x = np.nonzero(edge)
-        y, x = y + rows.start - top.start, x + columns.start - left.start
-        own, behind = np.split(colours[:, y >> 1, x >> 1], 2)
-        seen[y, x] = _explained(seen[y, x], here[y, x], own, behind)
-        changed = pixels[_shifted(rows, -top.start), _shifted(columns, -left.start)]
-        patches.append(Patch(columns.start, rows.start, Image.fromarray(changed)))
+        changed = photograph[rows, columns, :channels].copy()
+        mixed, alphas = changed[y, x], alpha[rows, columns][y, x]
+        own, behind = np.split(colours[:, (y + rows.start - top.start) >> 1, (x + columns.start - left.start) >> 1], 2)
+        changed[y, x] = _explained(mixed, alphas, own, behind)
+        patches.append(Patch(columns.start, rows.start, changed))
 
     each_tile(with_edge, clean, side=max(_TILE // point, 1))
     return Patched(image, tuple(patches))

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
+
+from alphadrop.engine.pixels import pixels
 
 __all__ = ["Patch", "Patched"]
 
@@ -15,7 +19,8 @@ class Patch:
 
     left: int
     top: int
-    image: Image.Image
+    pixels: NDArray[np.uint8]
+    """Shape (h, w, C)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +28,7 @@ class Patched:
     """A photograph with patches, which are put in where a part of it is asked for."""
 
     image: Image.Image
+    """Mode L or RGB."""
     patches: tuple[Patch, ...] = ()
 
     @property
@@ -30,15 +36,23 @@ class Patched:
         """Pillow's mode of it."""
         return self.image.mode
 
-    def crop(self, box: tuple[int, int, int, int]) -> Image.Image:
-        """Return a new image of what is within left, top, right and bottom."""
-        left, top, _, bottom = box
-        part = self.image.crop(box)
-        for patch in self.patches:
-            if patch.top < bottom and top < patch.top + patch.image.height:
-                part.paste(patch.image, (patch.left - left, patch.top - top))
-        return part
+    def rows(self, top: int, bottom: int) -> NDArray[np.uint8]:
+        """Return some rows, for reading only; shape (bottom - top, W, 4 or 1) as `pixels` has it."""
+        rows = pixels(self.image)[top:bottom]
+        touched = [patch for patch in self.patches if patch.top < bottom and top < patch.top + len(patch.pixels)]
+        if touched:
+            rows = rows.copy()
+        for patch in touched:
+            height, width, channels = patch.pixels.shape
+            first, last = max(top, patch.top), min(bottom, patch.top + height)
+            place = rows[first - top : last - top, patch.left : patch.left + width, :channels]
+            place[:] = patch.pixels[first - patch.top : last - patch.top]
+        return rows
 
     def whole(self) -> Image.Image:
         """Return all of it as a new image."""
-        return self.crop((0, 0, *self.image.size))
+        whole = self.image.copy()
+        for patch in self.patches:
+            part = patch.pixels if self.mode == "RGB" else patch.pixels[..., 0]
+            whole.paste(Image.fromarray(part), (patch.left, patch.top))
+        return whole

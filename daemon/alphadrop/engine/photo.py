@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
 
-from alphadrop.engine.tiles import reduced
+from alphadrop.engine.tiles import shrunk
 from alphadrop.errors import (
     AlphadropError,
     DamagedPhoto,
@@ -195,10 +195,7 @@ def own_pillow_limits() -> None:
 
 
 def _squeezed(image: Image.Image, side: int) -> Image.Image:
-    """Return a picture squeezed to a square, as Pillow does it with this reducing gap."""
-    across, down = (max(1, int(length / side / _REDUCING_GAP)) for length in image.size)
-    box = (0, 0, image.width / across, image.height / down)
-    return reduced(image, (across, down)).resize((side, side), Image.Resampling.BICUBIC, box)
+    return shrunk(image, (side, side), Image.Resampling.BICUBIC, _REDUCING_GAP)
 
 
 def to_srgb(image: Image.Image, icc: bytes | None) -> Image.Image:

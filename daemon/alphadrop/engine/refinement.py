@@ -18,8 +18,9 @@ from PIL import Image
 
 from alphadrop.engine.field import Field, box_mean, halved, planes
 from alphadrop.engine.masks import near
+from alphadrop.engine.pixels import pixels
 from alphadrop.engine.subject import clearness
-from alphadrop.engine.tiles import each_tile_of_grid
+from alphadrop.engine.tiles import each_tile_of_grid, shrunk
 
 __all__ = ["refine", "settling"]
 
@@ -65,7 +66,7 @@ def refine(matte: NDArray[np.uint8], saliency: NDArray[np.float32], image: Image
     if not care:
         return
     weights, saliency = _at_most(_weights(saliency), _GRID), _at_most(saliency, _GRID)
-    colours = planes(np.asarray(image.resize(saliency.shape[::-1], Image.Resampling.BOX, reducing_gap=2.0)))
+    colours = planes(np.asarray(shrunk(image, saliency.shape[::-1], Image.Resampling.BOX, gap=2.0)))
     radius = max(1, round(_RADIUS * len(saliency) / 2))
     models, known = _fitted(colours, saliency, weights, radius)
     coarse = halved(saliency)
@@ -76,11 +77,11 @@ def refine(matte: NDArray[np.uint8], saliency: NDArray[np.float32], image: Image
     models *= learnt
     models[-1] = models[-1] * 255 + 0.5  # the slopes are for 8-bit colours as they are; rounded by cutting off
     field = Field(np.concatenate([models, 1 - learnt[np.newaxis]]), image.size)
+    photograph = pixels(image)
 
     def follow(rows: slice, columns: slice) -> None:
-        pixels = np.asarray(image.crop((columns.start, rows.start, columns.stop, rows.stop)))
         *slopes, offset, kept = field.tile(rows, columns)
-        matte[rows, columns] = _applied(slopes, np.atleast_3d(pixels), offset + kept * matte[rows, columns])
+        matte[rows, columns] = _applied(slopes, photograph[rows, columns], offset + kept * matte[rows, columns])
 
     each_tile_of_grid(near(learnt > _LEAST_LEARNT, 1), image.size, follow)
 
@@ -195,7 +196,7 @@ def _applied(
 
     Args:
         slopes: of each channel, shape (rows, columns).
-        pixels: shape (rows, columns, C).
+        pixels: shape (rows, columns, C or more).
         offset: shape (rows, columns); used up.
     """
     for channel, slope in enumerate(slopes):

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
-from PIL import Image
 
 from alphadrop.engine.masks import near
 from alphadrop.engine.patched import Patched
@@ -16,23 +15,20 @@ __all__ = ["REACH", "StraightRows"]
 
 REACH = 2
 """Pixels around the subject in which colours are kept, so that scaling a cut-out shows no rim."""
-_WORDS = {"RGB": np.uint32, "L": np.uint16}
-"""One machine word a pixel, alpha included: clearing a pixel is one multiplication."""
 
 
 @dataclass(frozen=True, slots=True)
 class StraightRows:
     """A picture whose rows are put together when they are asked for; numpy takes it for an array."""
 
-    image: Image.Image | Patched
-    """Mode L or RGB."""
+    photograph: Patched
     alpha: NDArray[np.uint8]
     """Shape (H, W)."""
 
     @property
     def shape(self) -> tuple[int, int, int]:
         """Height, width and channels."""
-        return *self.alpha.shape, len(self.image.mode) + 1
+        return *self.alpha.shape, len(self.photograph.mode) + 1
 
     def __getitem__(self, rows: slice) -> NDArray[np.uint8]:
         """Return some rows, shape (rows, W, 2 or 4): colours, zero farther than `REACH` from the subject, and alpha."""
@@ -40,10 +36,13 @@ class StraightRows:
         top, bottom, _ = rows.indices(height)
         above, below = max(0, top - REACH), min(height, bottom + REACH)
         kept = near(self.alpha[above:below] > 0, REACH)[top - above : bottom - above]
-        part = self.image.crop((0, top, width, bottom))
-        part.putalpha(Image.fromarray(self.alpha[top:bottom]))
-        words = np.asarray(part).view(_WORDS[self.image.mode])[..., 0]
-        joined: NDArray[np.uint8] = np.multiply(words, kept).view(np.uint8).reshape(bottom - top, width, channels)
+        seen = self.photograph.rows(top, bottom)
+        joined = np.empty((bottom - top, width, channels), np.uint8)
+        if seen.shape == joined.shape:  # a word a pixel: clearing one is one multiplication
+            np.multiply(seen.view(np.uint32), kept[..., np.newaxis], out=joined.view(np.uint32))
+        else:
+            np.multiply(seen[..., 0], kept, out=joined[..., 0])
+        joined[..., -1] = self.alpha[top:bottom]
         return joined
 
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[np.uint8]:

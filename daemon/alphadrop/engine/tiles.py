@@ -12,22 +12,23 @@ from PIL import Image
 
 from alphadrop.engine.cpus import usable_cpus
 
-__all__ = ["TILE", "each_strip", "each_tile", "each_tile_of_grid", "reduced", "span_of"]
+__all__ = ["TILE", "each_strip", "each_tile", "each_tile_of_grid", "reduced", "shrunk", "span_of"]
 
 TILE = 128
 """Side of a tile in pixels."""
-_STRIP = 512
-"""Rows of a strip."""
+_STRIP = 256
+"""Rows of a strip: few enough that both threads end at about the same time."""
 
 
-def each_strip(height: int, work: Callable[[slice], None]) -> None:
+def each_strip(height: int, work: Callable[[slice], None], rows: int = _STRIP) -> None:
     """Do something for the rows of every strip of a picture, on two threads.
 
     Args:
         height: of the picture in pixels.
         work: writes to its own rows only; the order is not defined.
+        rows: of a strip.
     """
-    strips = [slice(top, min(top + _STRIP, height)) for top in range(0, height, _STRIP)]
+    strips = [slice(top, min(top + rows, height)) for top in range(0, height, rows)]
     with ThreadPoolExecutor(max_workers=min(2, usable_cpus())) as workers:
         for _ in workers.map(work, strips):
             pass
@@ -93,5 +94,12 @@ def reduced(image: Image.Image, by: tuple[int, int]) -> Image.Image:
         box = (0, rows.start * down, image.width, min(rows.stop * down, image.height))
         result.paste(image.reduce(by, box), (0, rows.start))
 
-    each_strip(result.height, reduce_strip)
+    each_strip(result.height, reduce_strip, rows=max(1, _STRIP // down))
     return result
+
+
+def shrunk(image: Image.Image, size: tuple[int, int], resampling: Image.Resampling, gap: float) -> Image.Image:
+    """Return a picture of another size, as Pillow's `resize` makes it with a reducing gap, its blocks first."""
+    across, down = (max(1, int(old / new / gap)) for old, new in zip(image.size, size, strict=True))
+    box = (0, 0, image.width / across, image.height / down)
+    return reduced(image, (across, down)).resize(size, resampling, box)
