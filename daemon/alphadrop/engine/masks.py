@@ -10,14 +10,15 @@ __all__ = ["blocks", "near"]
 
 def near(mask: NDArray[np.bool_], reach: int) -> NDArray[np.bool_]:
     """Return what is true or at most `reach` rows and columns away from it."""
-    grown = mask.copy()
-    for _ in range(reach):
-        grown[1:] |= mask[:-1]
-        grown[:-1] |= mask[1:]
-        mask = grown.copy()
-        grown[:, 1:] |= mask[:, :-1]
-        grown[:, :-1] |= mask[:, 1:]
-        mask = grown.copy()
+    height, width = mask.shape
+    grown = np.zeros((height + 2 * reach, width + 2 * reach), np.bool_)
+    grown[reach : reach + height, reach : reach + width] = mask
+    window, reached = 2 * reach + 1, 1
+    while reached < window:
+        step = min(reached, window - reached)
+        grown = grown[:-step] | grown[step:]
+        grown = grown[:, :-step] | grown[:, step:]
+        reached += step
     return grown
 
 

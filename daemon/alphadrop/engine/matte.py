@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 from alphadrop.engine.options import Edges
+from alphadrop.engine.pixels import pixels
 from alphadrop.engine.refinement import refine, settling
 from alphadrop.engine.tiles import each_strip
 
@@ -58,17 +59,24 @@ def enlarge(
     width, height = size
     eight_bit = Image.fromarray(np.rint(saliency * 255).astype(np.uint8))
     wide = eight_bit.resize((width, eight_bit.height), Image.Resampling.BICUBIC)
-    matte = np.empty((height, width), np.uint8)
+    matte = np.zeros((height, width), np.uint8)
     row = wide.height / height
     margin = math.ceil(_BICUBIC_REACH * max(1.0, 1 / row))
 
     def enlarge_strip(rows: slice) -> None:
         top, bottom = max(0, rows.start - margin), min(height, rows.stop + margin)
-        box = (0, top * row, width, bottom * row)
-        strip = wide.resize((width, bottom - top), Image.Resampling.BICUBIC, box=box)
+        first, last = math.floor(top * row), math.ceil(bottom * row)
+        part = wide.crop((0, first, width, last))
+        span = part.getbbox()
+        if span is None:
+            return
+        left, _, right, _ = span
+        box = (0, top * row - first, right - left, bottom * row - first)
+        strip = part.crop((left, 0, right, last - first))
+        strip = strip.resize((right - left, bottom - top), Image.Resampling.BICUBIC, box)
         if becoming is not None:
             strip = strip.point(becoming)
-        matte[rows] = np.asarray(strip)[rows.start - top : rows.stop - top]
+        matte[rows, left:right] = pixels(strip)[rows.start - top : rows.stop - top, :, 0]
 
     each_strip(height, enlarge_strip)
     return matte

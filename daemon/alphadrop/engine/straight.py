@@ -34,15 +34,20 @@ class StraightRows:
         """Return some rows, shape (rows, W, 2 or 4): colours, zero farther than `REACH` from the subject, and alpha."""
         height, width, channels = self.shape
         top, bottom, _ = rows.indices(height)
-        above, below = max(0, top - REACH), min(height, bottom + REACH)
-        kept = near(self.alpha[above:below] > 0, REACH)[top - above : bottom - above]
-        seen = self.photograph.rows(top, bottom)
         joined = np.empty((bottom - top, width, channels), np.uint8)
-        if seen.shape == joined.shape:  # a word a pixel: clearing one is one multiplication
-            np.multiply(seen.view(np.uint32), kept[..., np.newaxis], out=joined.view(np.uint32))
+        above, below = max(0, top - REACH), min(height, bottom + REACH)
+        around = self.alpha[above:below]
+        used = np.flatnonzero(around.any(axis=0))
+        columns = slice(max(0, int(used[0]) - REACH), int(used[-1]) + 1 + REACH) if used.size else slice(0, 0)
+        joined[:, : columns.start] = 0
+        joined[:, columns.stop :] = 0
+        kept = near(around[:, columns] > 0, REACH)[top - above : bottom - above]
+        seen, joined_there = self.photograph.rows(top, bottom)[:, columns], joined[:, columns]
+        if seen.shape == joined_there.shape:  # a word a pixel: clearing one is one multiplication
+            np.multiply(seen.view(np.uint32), kept[..., np.newaxis], out=joined_there.view(np.uint32))
         else:
-            np.multiply(seen[..., 0], kept, out=joined[..., 0])
-        joined[..., -1] = self.alpha[top:bottom]
+            np.multiply(seen[..., 0], kept, out=joined_there[..., 0])
+        joined_there[..., -1] = self.alpha[top:bottom, columns]
         return joined
 
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[np.uint8]:
