@@ -18,11 +18,15 @@ from alphadrop.engine.options import CutOptions
 from alphadrop.engine.photo import Photo, count_pixels, decode
 from alphadrop.pipeline.apart import cut_apart
 from alphadrop.pipeline.explain_apart import Explained, File, Question, explain_apart
+from alphadrop.pipeline.idle import Idle
 from alphadrop.pipeline.order import Finished, Order, draw
 from alphadrop.pipeline.quiet import Surroundings
 from alphadrop.pipeline.turns import PixelBudget, Turns
 
 __all__ = ["Pipeline"]
+
+_IDLE_AFTER = 10.0
+"""Seconds without work."""
 
 
 class Pipeline:
@@ -35,6 +39,7 @@ class Pipeline:
         in_flight_pixels: int = 40_000_000,
         is_quiet: Callable[[], bool] | None = None,
         apart: Callable[[bytes, Order, EngineRecipe, Cancellation], Finished] = cut_apart,
+        when_idle: Callable[[], None] = lambda: None,
     ) -> None:
         """Make a pipeline.
 
@@ -43,12 +48,14 @@ class Pipeline:
             in_flight_pixels: of background work at once.
             is_quiet: whether background work is to take one processor only, asked before each photograph.
             apart: how a photograph is done in a process of its own.
+            when_idle: called by a thread of its own when nothing has been done for a while.
         """
         self.engine = engine
         self.budget = PixelBudget(in_flight_pixels)
         self.is_quiet = is_quiet or Surroundings("never").are_quiet
         self._apart = apart
         self._turns = Turns()
+        self._idle = Idle(_IDLE_AFTER, when_idle)
         self._for_people = PixelBudget(in_flight_pixels)
         """Of what somebody waits for, which does not wait for background work."""
 
@@ -72,7 +79,7 @@ class Pipeline:
         threads = 1 if quiet else engine.threads
         pixels = count_pixels(stream, order.name, max_pixels=engine.max_pixels)
         # With one processor a second photograph in flight would only take memory: all the room is its own.
-        with budget.hold(max(pixels, budget.pixels) if quiet else pixels, cancellation):
+        with self._idle.working(), budget.hold(max(pixels, budget.pixels) if quiet else pixels, cancellation):
             self._turns.give_way(cancellation)
             started = time.perf_counter()
             photo = decode(stream, order.name, max_pixels=engine.max_pixels, keep_gps=order.options.keep_gps)
@@ -106,7 +113,7 @@ class Pipeline:
         if self.is_quiet():
             recipe = replace(recipe, threads=1)
         # How many pixels it has, only opening it would tell: all the room is its own.
-        with budget.hold(budget.pixels, cancellation):
+        with self._idle.working(), budget.hold(budget.pixels, cancellation):
             self._turns.give_way(cancellation)
             return self._apart(data, order, recipe, cancellation)
 
@@ -134,7 +141,7 @@ class Pipeline:
         """
         engine, decoding = self.engine, 0.0
         pixels = count_pixels(stream, order.name, max_pixels=engine.max_pixels)
-        with self._turns.interactive(), self._for_people.hold(pixels, cancellation):
+        with self._idle.working(), self._turns.interactive(), self._for_people.hold(pixels, cancellation):
             if seen is None:
                 started = time.perf_counter()
                 photo = decode(stream, order.name, max_pixels=engine.max_pixels, keep_gps=order.options.keep_gps)
@@ -154,7 +161,7 @@ class Pipeline:
         """
         cancellation = cancellation or Cancellation()
         width, height = photo.size
-        with self._turns.interactive(), self._for_people.hold(width * height, cancellation):
+        with self._idle.working(), self._turns.interactive(), self._for_people.hold(width * height, cancellation):
             turn = self._turns.network(interactive=True, cancellation=cancellation)
             look = self.engine.look(photo, model=model, turn=turn, cancellation=cancellation)
             return self.engine.find_matte(look, options)
@@ -170,5 +177,5 @@ class Pipeline:
         recipe = self.engine.recipe
         with io.BytesIO(data) as stream:
             pixels = count_pixels(stream, question.name, max_pixels=recipe.max_pixels)
-        with self._turns.interactive(), self._for_people.hold(pixels, cancellation):
+        with self._idle.working(), self._turns.interactive(), self._for_people.hold(pixels, cancellation):
             return explain_apart(data, question, recipe, cancellation, take)

@@ -6,13 +6,11 @@ or puts it back, within ten seconds; a second one ends the process at once.
 
 from __future__ import annotations
 
-import ctypes
 import io
 import logging
 import os
 import signal
 import socket
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -41,6 +39,7 @@ from alphadrop.service import logs
 from alphadrop.service.browsers import Browsers
 from alphadrop.service.endpoint import Endpoint
 from alphadrop.service.following import FollowedSettings
+from alphadrop.service.memory import return_big_blocks, return_what_is_free
 from alphadrop.service.supervision import Pulse, Supervisor
 
 if TYPE_CHECKING:
@@ -60,9 +59,6 @@ if TYPE_CHECKING:
 __all__ = ["run"]
 
 _log = logging.getLogger(__name__)
-_M_MMAP_THRESHOLD = -3
-"""Of mallopt(3)."""
-_BIG_BLOCK = 1_000_000
 _GRACE = 10.0
 """Seconds that the file at work may take after the first signal."""
 _RETRY = 10.0
@@ -76,7 +72,7 @@ def run(settings: Settings) -> NoReturn:
         AlreadyRunning: another daemon of this user runs.
         SocketUnavailable, LedgerTooNew, FileError: it cannot be started.
     """
-    _return_big_blocks()
+    return_big_blocks()
     endpoint = Endpoint(paths.run_folder(), port=settings.web.port)
     try:
         logs.set_up(paths.log_file(), settings.log_level)
@@ -90,18 +86,6 @@ def run(settings: Settings) -> NoReturn:
     os._exit(0)
 
 
-def _return_big_blocks() -> None:
-    """Let glibc give every freed picture back to the system at once.
-
-    Left to itself it learns to keep blocks of up to 32 MB for later: with 12-megapixel photographs and several threads
-    the resident memory grows by a third in the first minutes.
-    """
-    if sys.platform == "linux":
-        mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # musl has none, and needs none
-        if mallopt is not None:
-            mallopt(_M_MMAP_THRESHOLD, _BIG_BLOCK)
-
-
 class _Process:
     """What is alive between start and end; the API asks it."""
 
@@ -111,6 +95,7 @@ class _Process:
             _engine_of(settings),
             in_flight_pixels=settings.limits.in_flight_pixels,
             is_quiet=Surroundings(settings.quiet).are_quiet,
+            when_idle=return_what_is_free,
         )
         self._following = FollowedSettings(settings, self._use)
         self.browsers = Browsers(paths.browsers_file())
