@@ -50,6 +50,8 @@ class ModelSpec:
     """The model that is asked too where this one is unsure of its subject."""
     family: str | None = None
     """Shared by models that cut equally well, of which `model: auto` takes the fastest."""
+    thrifty: bool = False
+    """Whether a run is to take less memory rather than less time."""
 
 
 def registry(own: Sequence[ModelSpec] = ()) -> dict[str, ModelSpec]:
