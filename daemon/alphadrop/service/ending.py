@@ -1,6 +1,7 @@
 """What tells the resident process to end: a signal, or a call. It owns the signals.
 
-The first TERM or INT begins the end; a second one does not wait for it.
+The first TERM or INT begins the end; a second one does not wait for it. HUP, which comes when a terminal is closed or
+its user logs out, begins it too and never forces it: shell, kernel and session each send their own.
 """
 
 from __future__ import annotations
@@ -52,6 +53,8 @@ class Ending:
         signal.set_wakeup_fd(self._tell.fileno(), warn_on_full_buffer=False)
         signal.signal(signal.SIGTERM, end)
         signal.signal(signal.SIGINT, end)
+        if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # nohup has it ignored
+            signal.signal(signal.SIGHUP, lambda *_: None)
         if hasattr(signal, "SIGIO"):
             signal.signal(signal.SIGIO, signal.SIG_IGN)  # what the kernel sends to a holder of a read lease
 
