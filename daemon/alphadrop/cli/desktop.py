@@ -18,7 +18,7 @@ from alphadrop.cli.terminal import DONE, SOME_FAILED, add_action, carry_out
 from alphadrop.errors import BadOptions, printable
 
 if TYPE_CHECKING:
-    from alphadrop.desktop.desk import Desk, Language
+    from alphadrop.desktop.desk import Desk
     from alphadrop.desktop.menus import Menus
     from alphadrop.desktop.written import Done
 
@@ -39,17 +39,6 @@ _OPEN = """\
 What the menus call: cut photographs out beside their originals, as `alphadrop cut` does, or open the web page where
 none is named, with a daemon that is started where none runs. What came of it is shown as a message of the desktop,
 since nobody sees the terminal."""
-
-_TEXTS: dict[Language, dict[str, str]] = {
-    "en": {
-        "cut": "Cut out", "no subject": "No subject found", "some": "Not everything could be cut out",
-        "pause": "Hot folders paused", "resume": "Hot folders resumed", "failed": "That did not work",
-    },
-    "zh_CN": {
-        "cut": "抠图完成", "no subject": "没有找到主体", "some": "有照片未能抠图",
-        "pause": "热文件夹已暂停", "resume": "热文件夹已继续", "failed": "操作失败",
-    },
-}  # fmt: skip
 
 
 def define_desktop(command: argparse.ArgumentParser) -> None:
@@ -189,14 +178,20 @@ def _open(chosen: argparse.Namespace) -> int:
     if chosen.instead == "settings":
         return _told(lambda: _settings(), "")
     if chosen.instead:
-        return _told(lambda: _main([chosen.instead]), chosen.instead)
+        return _told(lambda: _main([chosen.instead]), f"hot_folders_{chosen.instead}")
     return _told(lambda: _page(), "")
 
 
 def _cut(photographs: Sequence[str]) -> int:
     status, written, troubles = _overheard(lambda: _main(["cut", "--", *photographs]))
-    done = "cut" if written else "no subject"
-    _say(done if status == DONE else "some", "\n".join([*troubles, *written]), urgent=status != DONE)
+    done = "cut_out" if written else "no_subject"
+    text = "\n".join([*troubles, *written])
+    for folder in {os.path.dirname(path) for path in photographs} - {
+        "",
+        os.sep,
+    }:  # of a name, desktops show the beginning
+        text = text.replace(printable(os.path.join(folder, "")), "")
+    _say(done if status == DONE else "not_all", text, urgent=status != DONE)
     return status
 
 
@@ -204,7 +199,7 @@ def _told(act: Callable[[], int], title: str) -> int:
     """Do something, and say on the desktop that it is done, or what is wrong."""
     status, _, troubles = _overheard(act)
     if status != DONE:
-        _say("failed", "\n".join(troubles), urgent=True)
+        _say("did_not_work", "\n".join(troubles), urgent=True)
     elif title:
         _say(title, "")
     return status
@@ -230,9 +225,9 @@ def _main(words: Sequence[str]) -> int:
 def _say(title: str, text: str, *, urgent: bool = False) -> None:
     from alphadrop.desktop import message
     from alphadrop.desktop.desk import Desk
+    from alphadrop.desktop.texts import Words, language_of
 
-    desk = Desk.here()
-    message.show(desk, _TEXTS[desk.language][title], text, urgent=urgent)
+    message.show(Desk.here(), Words(language_of(os.environ)).say(title), text, urgent=urgent)
 
 
 def _settings() -> int:
