@@ -41,6 +41,7 @@ def test_defaults_are_added_to_those_there_are() -> None:
     assert first == b"[Default Applications]\nimage/jpeg=viewer.desktop;\n"
     again = with_defaults(first, {"image/png": "viewer.desktop"})
     assert again == first + b"image/png=viewer.desktop;\n"
+    assert with_defaults(first, {"image/jpeg": "editor.desktop"}) == first.replace(b"viewer", b"editor")
 
 
 def test_types_are_those_of_the_entry() -> None:

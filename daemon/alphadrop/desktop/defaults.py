@@ -45,11 +45,12 @@ def instead_of_ours(told: str) -> str | None:
 
 
 def with_defaults(content: bytes, chosen: Mapping[str, str]) -> bytes:
-    """Return a list of defaults with some more.
+    """Return a list of defaults with some more, or others than before.
 
     Args:
         content: the list as it is; empty where there is none.
         chosen: an entry for each type.
     """
-    kept = [line for line in content.decode(errors="replace").splitlines() if line and line != _TITLE]
+    lines = content.decode(errors="replace").splitlines()
+    kept = [line for line in lines if line not in ("", _TITLE) and line.partition("=")[0] not in chosen]
     return "\n".join([_TITLE, *kept, *(f"{type}={entry};" for type, entry in chosen.items()), ""]).encode()

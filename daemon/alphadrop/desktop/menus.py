@@ -144,7 +144,7 @@ class Menus:
 
     def _add_action(self, record: Record) -> Done:
         file = Path(os.path.realpath(self._actions))  # a link leads to where the user keeps his settings
-        before = self._read_actions()
+        before = _read(self._actions)
         base = before if before is not None else self._usual_actions()
         try:
             content = thunar.with_action(base, (*placed(self._desk, self._command), "desktop", "open", "--"))
@@ -158,7 +158,7 @@ class Menus:
 
     def _take_action_out(self, record: Record) -> Done | None:
         file = Path(os.path.realpath(self._actions))
-        content = self._read_actions()
+        content = _read(self._actions)
         done = None
         if content is not None:
             try:
@@ -169,14 +169,6 @@ class Menus:
                 _replace(file, bare)
                 done = Done(self._actions, "mended")
         return record.settle(file) or done
-
-    def _read_actions(self) -> bytes | None:
-        try:
-            return self._actions.read_bytes()
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise reading_failed(self._actions, error) from error
 
     def _usual_actions(self) -> bytes:
         """Return the actions that Thunar shows while the user has none of his own."""
@@ -217,7 +209,7 @@ class Menus:
                 chosen[type] = other
         if not chosen:
             return None
-        before = self._defaults.read_bytes() if self._defaults.is_file() else b""
+        before = _read(self._defaults) or b""
         done = record.write("desktop", Piece(self._defaults, defaults.with_defaults(before, chosen)))
         if done.what == "left":
             return Done(self._defaults, "left", _TAKES_OVER)
@@ -236,6 +228,16 @@ class Menus:
                 encoding="utf-8", errors="replace",
             ).stdout  # fmt: skip
         return ""
+
+
+def _read(file: Path) -> bytes | None:
+    """Return a file of the user's; None where there is none."""
+    try:
+        return file.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise reading_failed(file, error) from error
 
 
 def _replace(file: Path, content: bytes) -> None:
