@@ -75,7 +75,13 @@ class Desktop:
 
     @property
     def environment(self) -> Mapping[str, str]:
-        return {**self.home.environment, "DISPLAY": self.display, "LANG": "C.UTF-8", **self.variables}
+        return {
+            **self.home.environment,
+            "DISPLAY": self.display,
+            "LANG": "C.UTF-8",
+            "NO_AT_BRIDGE": "1",
+            **self.variables,
+        }
 
     def start(self, *command: str, output: bool = False) -> subprocess.Popen[str]:
         """Start a program, which is ended with the desktop; what it says is in the home."""
@@ -164,7 +170,7 @@ class Desktop:
         folder = Path(os.environ.get("ALPHADROP_ARTEFACTS") or Path(__file__).parents[1] / "build" / "artefacts")
         folder.mkdir(parents=True, exist_ok=True)
         picture = self.screen()
-        (picture if box is None else picture.crop(box)).save(folder / f"tray-{name}.png")
+        (picture if box is None else picture.crop(box)).save(folder / f"{name}.png")
 
 
 @contextmanager

@@ -25,6 +25,7 @@ from alphadrop.errors import (
     TargetExists,
     printable,
     reading_failed,
+    removing_failed,
     writing_failed,
 )
 
@@ -135,9 +136,16 @@ def test_refusal_to_read_is_told_by_its_number(number: int, hint: str) -> None:
     assert hint in error.hint
 
 
+def test_refusal_to_remove_names_what_stays() -> None:
+    error = removing_failed(Path("folder/cat.png"), OSError(errno.EACCES, os.strerror(errno.EACCES)))
+    assert error.message == "folder/cat.png: cannot be removed: permission denied"
+    assert "permission" in error.hint
+
+
 def test_refusal_without_a_number_is_told_too() -> None:
     assert "odd" in writing_failed("x", OSError("odd")).message
     assert "odd" in reading_failed("x", OSError("odd")).message
+    assert "odd" in removing_failed("x", OSError("odd")).message
 
 
 @pytest.mark.parametrize(

@@ -134,6 +134,7 @@ __all__ = [
     "UnsupportedFormat",
     "printable",
     "reading_failed",
+    "removing_failed",
     "writing_failed",
 ]
 
@@ -581,6 +582,11 @@ def writing_failed(path: Path | bytes | str, error: OSError) -> FileError:
         errno.ENAMETOOLONG: "choose a shorter name",
     }
     return CannotWrite(f"{printable(path)}: cannot be written: {_reason(error)}", advice.get(error.errno or 0, ""))
+
+
+def removing_failed(path: Path | bytes | str, error: OSError) -> CannotWrite:
+    """Turn an OSError met while removing into an error that says what to do."""
+    return CannotWrite(f"{printable(path)}: cannot be removed: {_reason(error)}", "give yourself write permission")
 
 
 def _reason(error: OSError) -> str:

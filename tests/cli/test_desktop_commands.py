@@ -119,7 +119,7 @@ def test_a_photograph_is_cut_out_beside_the_original_and_that_is_shown(
         message = told.read_text().splitlines()
         assert "--urgency=normal" in message
         assert "Cut out" in message
-        assert any("my cat.cutout.png" in line for line in message)
+        assert any(line.startswith("my cat.jpg -> my cat.cutout.png ") for line in message)
 
 
 def test_what_cannot_be_cut_out_is_shown_with_its_reason_in_the_users_language(
@@ -136,7 +136,7 @@ def test_what_cannot_be_cut_out_is_shown_with_its_reason_in_the_users_language(
         message = told.read_text().splitlines()
         assert "--urgency=critical" in message
         assert "有照片未能抠图" in message
-        assert any("broken.jpg: not a picture" in line for line in message)
+        assert any(line.startswith("broken.jpg: not a picture") for line in message)
         assert (tmp_path / "cat.cutout.png").exists()
 
 

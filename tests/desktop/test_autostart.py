@@ -117,6 +117,8 @@ def test_a_manager_that_does_not_answer_is_none(tmp_path: Path) -> None:
     manager = UserManager(desk(tmp_path, PATH=str(program.parent)))
     assert not manager.is_there
     assert not manager.is_running
+    assert not manager.has_failed
+    assert not manager.is_to_start_it
     assert not manager.reload()
     assert not manager.start()
     assert not UserManager(desk(tmp_path, PATH="")).is_there

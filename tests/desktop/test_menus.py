@@ -101,6 +101,68 @@ def test_a_desktop_starts_the_program_with_the_photograph(tmp_path: Path, folder
     assert told.read_text().splitlines() == ["desktop", "open", str(photograph)]
 
 
+@pytest.fixture
+def with_a_viewer(tmp_path: Path) -> tuple[Path, dict[str, str]]:
+    """A home, on a system that has a program for photographs; and the variables that say so."""
+    update = needs("update-desktop-database", "desktop-file-utils")
+    needs("gio", "libglib2.0-bin")
+    applications = tmp_path / "system" / "applications"
+    applications.mkdir(parents=True)
+    (applications / "viewer.desktop").write_text(
+        "[Desktop Entry]\nType=Application\nName=Viewer\nExec=true %F\nMimeType=image/jpeg;image/png;\n"
+    )
+    subprocess.run([update, str(applications)], check=True, timeout=60)
+    (tmp_path / "home").mkdir()
+    return tmp_path / "home", {"XDG_DATA_DIRS": f"{tmp_path}/system:/usr/share"}
+
+
+def opens(home: Path, type: str, **environment: str) -> str:
+    """Return what a double click starts."""
+    environment = {"PATH": TOOLS, "HOME": str(home), "LC_ALL": "C", **environment}
+    told = subprocess.run(
+        ["gio", "mime", type], env=environment, capture_output=True, check=True, timeout=60, encoding="utf-8"
+    )
+    return told.stdout.splitlines()[0].rpartition(": ")[2]
+
+
+def test_a_double_click_starts_what_it_started_before(with_a_viewer: tuple[Path, dict[str, str]]) -> None:
+    home, variables = with_a_viewer
+    before = tree(home)
+    menus = Menus(desk(home, **variables), ("/bin/true",), ["nautilus"])
+    list(menus.install(record(home)))
+    for type in ("image/jpeg", "image/png"):
+        assert opens(home, type, **variables) == "viewer.desktop"
+    assert {done.what for done in menus.install(record(home))} == {"kept"}
+    assert opens(home, "image/jpeg", **variables) == "viewer.desktop"
+    assert {done.what for done in menus.uninstall(record(home))} == {"removed"}
+    assert tree(home) == before
+
+
+def test_who_has_chosen_it_for_a_double_click_keeps_it(with_a_viewer: tuple[Path, dict[str, str]]) -> None:
+    home, variables = with_a_viewer
+    (home / ".config").mkdir()
+    (home / ".config" / "mimeapps.list").write_text("[Default Applications]\nimage/jpeg=alphadrop.desktop;\n")
+    list(Menus(desk(home, **variables), ("/bin/true",), []).install(record(home)))
+    assert opens(home, "image/jpeg", **variables) == "alphadrop.desktop"
+    assert opens(home, "image/png", **variables) == "viewer.desktop"
+
+
+def test_defaults_that_are_another_programs_are_left_and_what_that_means_is_said(
+    with_a_viewer: tuple[Path, dict[str, str]],
+) -> None:
+    home, variables = with_a_viewer
+    file = home / ".local/share/applications/defaults.list"
+    file.parent.mkdir(parents=True)
+    file.write_text("[Default Applications]\ntext/plain=vim.desktop;\n")
+    before = tree(home)
+    menus = Menus(desk(home, **variables), ("/bin/true",), [])
+    (left,) = [done for done in menus.install(record(home)) if done.what == "left"]
+    assert left.path == file
+    assert "double click" in left.why
+    list(menus.uninstall(record(home)))
+    assert tree(home) == before
+
+
 def test_gnome_finds_it_for_photographs(tmp_path: Path) -> None:
     needs("update-desktop-database", "desktop-file-utils")
     lived_in(tmp_path)

@@ -61,9 +61,9 @@ def test_a_page_that_cannot_be_opened_says_why(tmp_path: Path, programs: Path, m
     assert "alphadrop run" in caught.value.hint
 
 
-def test_the_daemon_is_started_beside_this_process(
-    tmp_path: Path, programs: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def home(tmp_path: Path, programs: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
+    """This process's home, where no systemd answers."""
     program(programs, "systemctl", "exit 1")
     home = Home(tmp_path / "h")
     home.root.mkdir()
@@ -71,30 +71,36 @@ def test_the_daemon_is_started_beside_this_process(
     for name, value in home.environment.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
-    opening.start_daemon()
+    return home
+
+
+def test_the_daemon_is_started_beside_this_process_where_none_runs(home: Home) -> None:
     client = Client(home.run)
-
-    def runs() -> bool:
-        try:
-            return bool(client.status()["pid"])
-        except (NotRunning, DaemonError):
-            return False
-
-    wait_for(runs, "the daemon")
+    opening.have_daemon(client)
     told = client.status()
-    assert os.getsid(told["pid"]) == told["pid"]  # it does not end with the terminal of this one
-    assert home.alphadrop("stop").returncode == 0
+    try:
+        assert os.getsid(told["pid"]) == told["pid"]  # it does not end with the terminal of this one
+        opening.have_daemon(client)
+        assert client.status()["pid"] == told["pid"]
+    finally:
+        assert home.alphadrop("stop").returncode == 0
     with pytest.raises(NotRunning):
         client.status()
 
 
-def test_where_systemd_is_to_start_it_systemd_does(tmp_path: Path, programs: Path) -> None:
-    program(programs, "systemctl", f'echo "$*" >>{tmp_path}/asked')
-    opening.start_daemon()
-    assert (tmp_path / "asked").read_text().splitlines() == [
-        "--user --quiet is-enabled alphadrop.service",
-        "--user start --no-block alphadrop.service",
-    ]
-    program(programs, "systemctl", 'case "$*" in *is-enabled*) exit 0;; esac; exit 5')
-    with pytest.raises(DaemonError, match="systemd"):
-        opening.start_daemon()
+def test_a_daemon_that_ends_at_once_is_not_waited_for(home: Home) -> None:
+    (home.root / "alphadrop.yaml").write_text("nonsense: 1\n")
+    with pytest.raises(NotRunning, match="does not start") as caught:
+        opening.have_daemon(Client(home.run))
+    assert caught.value.hint == "see why: alphadrop run"
+
+
+def test_where_systemd_is_to_start_it_systemd_does(tmp_path: Path, programs: Path, home: Home) -> None:
+    program(programs, "systemctl", f'echo "$*" >>{tmp_path}/asked; case "$*" in *ActiveState*) echo failed;; esac')
+    with pytest.raises(NotRunning) as caught:
+        opening.have_daemon(Client(home.run))
+    assert caught.value.hint == "see why: systemctl --user status alphadrop.service"
+    assert "--user start --no-block alphadrop.service" in (tmp_path / "asked").read_text().splitlines()
+    program(programs, "systemctl", 'case "$*" in *" start "*) exit 5;; esac')
+    with pytest.raises(DaemonError, match="systemd cannot start"):
+        opening.have_daemon(Client(home.run))

@@ -138,7 +138,7 @@ def test_a_click_on_the_icon_pauses_and_another_resumes(with_trayer: Desktop, ho
     with running(home):
         tray = with_trayer.start_tray()
         wait_for(icon_shows(with_trayer, "idle"), "the icon to show that nothing is to be done")
-        with_trayer.keep("clicks-only", (740, 0, 800, 40))
+        with_trayer.keep("tray-clicks-only", (740, 0, 800, 40))
         click_icon(with_trayer, lambda: is_paused(home), "the pause")
         wait_for(icon_shows(with_trayer, "paused"), "the icon to show the pause")
         click_icon(with_trayer, lambda: not is_paused(home), "the end of the pause")
@@ -219,7 +219,7 @@ def test_the_menu_does_what_it_says(with_xfce: Desktop, home: Home, photographs:
 
         open_menu(with_xfce)
         with_xfce.press("Down", "Down", "Right")
-        with_xfce.keep("menu", (0, 0, 420, 330))
+        with_xfce.keep("tray-menu", (0, 0, 420, 330))
         with_xfce.press("Escape", "Escape", "Escape")
         close_menu(with_xfce)
 
@@ -245,7 +245,7 @@ def test_the_menu_does_what_it_says(with_xfce: Desktop, home: Home, photographs:
         choose_until(["Up", "Up"], lambda: not told(home), "the daemon's end")
         wait_for(icon_shows(with_xfce, "off"), "the icon to show the daemon's end")
         open_menu(with_xfce)
-        with_xfce.keep("menu-without-daemon", (0, 0, 420, 330))
+        with_xfce.keep("tray-menu-without-daemon", (0, 0, 420, 330))
         with_xfce.press("Escape")
         close_menu(with_xfce)
         choose_until(["Down"], lambda: told(home), "the daemon's start")
@@ -269,7 +269,7 @@ def test_every_state_is_seen_in_every_panel(home: Home, dark: bool, size: int) -
 
         def keep(state: str) -> None:
             wait_for(icon_shows(screen, state), f"the icon to show {state}")
-            screen.keep(f"{state}-{'dark' if dark else 'light'}-{size}", box)
+            screen.keep(f"tray-{state}-{'dark' if dark else 'light'}-{size}", box)
             shown.append(screen.screen().crop(PANEL))
 
         screen.start_tray("--backend", "appindicator")
@@ -295,7 +295,7 @@ def test_a_ring_shows_how_far_the_work_is(with_trayer: Desktop, home: Home, phot
 
         def has_moved() -> bool:
             seen.add(with_trayer.screen().crop(PANEL).tobytes())
-            with_trayer.keep("working", (740, 0, 800, 40))
+            with_trayer.keep("tray-working", (740, 0, 800, 40))
             return len(seen - {idle}) >= 3
 
         wait_for(has_moved, "the ring to move")
@@ -327,12 +327,12 @@ def test_notifications_are_received(with_trayer: Desktop, home: Home, photograph
         (home.root / "broken.jpg").write_bytes(photographs["cat"].read_bytes()[:5000])
         (home.root / "broken.jpg").rename(home.input / "broken.jpg")
         wait_for(are_shown(1), "the first result")
-        with_trayer.keep("notification", (440, 0, 800, 160))
+        with_trayer.keep("tray-notification", (440, 0, 800, 160))
         with_trayer.run("dunstctl", "action")
         wait_for(opened.exists, "the first result to be opened")
         assert Path(opened.read_text().strip()).parent == home.output
         wait_for(are_shown(2), "the end of the batch")
-        with_trayer.keep("notifications", (440, 0, 800, 240))
+        with_trayer.keep("tray-notifications", (440, 0, 800, 240))
         with_trayer.run("dunstctl", "close-all")
         (first, _), (last, _) = notices()
         assert first in ("cat.jpg is cut out", "coffee.jpg is cut out")

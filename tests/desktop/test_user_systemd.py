@@ -177,6 +177,20 @@ def test_a_second_daemon_and_a_wrong_configuration_are_not_tried_again(session: 
     assert session.told("ActiveState") == "active"
 
 
+def test_the_menus_have_it_started_by_systemd_and_say_how_to_see_why_not(session: Session) -> None:
+    session.environment |= {"BROWSER": "true", "DBUS_SESSION_BUS_ADDRESS": "unix:path=/nowhere"}
+    assert session.alphadrop("autostart", "enable", "--no-tray").returncode == 0
+    (session.home.root / "alphadrop.yaml").write_text("nonsense: 1\n")
+    told = session.alphadrop("desktop", "open")
+    assert told.returncode == 4
+    assert "see why: systemctl --user status alphadrop.service" in told.stderr
+
+    session.home.configure()
+    assert session.alphadrop("desktop", "open").returncode == 0
+    wait_for(lambda: session.told("ActiveState") == "active", "it to be ready")
+    assert int(session.told("MainPID")) == Client(session.home.run).status()["pid"]
+
+
 def test_logging_out_ends_it_in_order(session: Session) -> None:
     assert session.alphadrop("autostart", "enable", "--now", "--no-tray").returncode == 0
     wait_for(lambda: session.told("ActiveState") == "active", "it to be ready")

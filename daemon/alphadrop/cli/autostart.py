@@ -9,14 +9,14 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from alphadrop.cli.terminal import DONE, SOME_FAILED, add_action
-from alphadrop.errors import NotWhole, printable
+from alphadrop.errors import printable
 
 if TYPE_CHECKING:
     from alphadrop.desktop.autostart import UserManager
     from alphadrop.desktop.desk import Desk
     from alphadrop.desktop.written import Done, Piece, Record, State
 
-__all__ = ["command_of_this", "define_autostart", "disable", "of_this_user", "record", "said_of", "tell"]
+__all__ = ["define_autostart", "disable", "of_this_user", "record", "said_of", "tell"]
 
 _WHAT = """\
 Linux: a unit of your systemd, alphadrop.service, and an entry for the tray in the autostart folder of your desktop.
@@ -84,20 +84,6 @@ def record() -> Record:
     from alphadrop.desktop.written import Record
 
     return Record(paths.written_file())
-
-
-def command_of_this() -> tuple[str, ...]:
-    """Return the command that starts this Alphadrop.
-
-    Raises:
-        NotWhole: it cannot be told.
-    """
-    from alphadrop.desktop.desk import starting_command
-
-    command = starting_command()
-    if not command:
-        raise NotWhole("it cannot be told which program this is", "start it by its path")
-    return command
 
 
 def tell(done: Iterable[Done]) -> int:
@@ -219,7 +205,7 @@ def _status(chosen: argparse.Namespace) -> int:
 
 def _pieces(*, tray: bool) -> tuple[Desk, tuple[Piece, ...]]:
     from alphadrop.desktop import autostart
-    from alphadrop.desktop.desk import Desk
+    from alphadrop.desktop.desk import Desk, command_of_this
 
     desk = Desk.here()
     return desk, autostart.pieces(desk, command_of_this(), tray=tray)

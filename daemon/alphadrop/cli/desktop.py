@@ -9,17 +9,16 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from alphadrop.cli.autostart import command_of_this, record, said_of, tell
+from alphadrop.cli.autostart import record, said_of, tell
 from alphadrop.cli.terminal import DONE, SOME_FAILED, add_action, carry_out
-from alphadrop.errors import BadOptions, DaemonError, NotRunning, printable
+from alphadrop.errors import BadOptions, printable
 
 if TYPE_CHECKING:
-    from alphadrop.desktop.desk import Desk, Language
+    from alphadrop.desktop.desk import Desk
     from alphadrop.desktop.menus import Menus
     from alphadrop.desktop.written import Done
 
@@ -40,20 +39,6 @@ _OPEN = """\
 What the menus call: cut photographs out beside their originals, as `alphadrop cut` does, or open the web page where
 none is named, with a daemon that is started where none runs. What came of it is shown as a message of the desktop,
 since nobody sees the terminal."""
-
-_PATIENCE = 120.0
-"""Seconds for a daemon that was started to answer."""
-
-_TEXTS: dict[Language, dict[str, str]] = {
-    "en": {
-        "cut": "Cut out", "no subject": "No subject found", "some": "Not everything could be cut out",
-        "pause": "Hot folders paused", "resume": "Hot folders resumed", "failed": "That did not work",
-    },
-    "zh_CN": {
-        "cut": "抠图完成", "no subject": "没有找到主体", "some": "有照片未能抠图",
-        "pause": "热文件夹已暂停", "resume": "热文件夹已继续", "failed": "操作失败",
-    },
-}  # fmt: skip
 
 
 def define_desktop(command: argparse.ArgumentParser) -> None:
@@ -118,6 +103,7 @@ def menus_of(desk: Desk, managers: Sequence[str] | None = None) -> Menus:
         BadOptions: the desktop is not one that has such menus.
     """
     from alphadrop.desktop import menus
+    from alphadrop.desktop.desk import command_of_this
 
     if desk.system in ("win32", "darwin"):
         raise BadOptions("there are no menus of this kind on this system", "they are of Linux desktops")
@@ -192,14 +178,20 @@ def _open(chosen: argparse.Namespace) -> int:
     if chosen.instead == "settings":
         return _told(lambda: _settings(), "")
     if chosen.instead:
-        return _told(lambda: _main([chosen.instead]), chosen.instead)
+        return _told(lambda: _main([chosen.instead]), f"hot_folders_{chosen.instead}")
     return _told(lambda: _page(), "")
 
 
 def _cut(photographs: Sequence[str]) -> int:
     status, written, troubles = _overheard(lambda: _main(["cut", "--", *photographs]))
-    done = "cut" if written else "no subject"
-    _say(done if status == DONE else "some", "\n".join([*troubles, *written]), urgent=status != DONE)
+    done = "cut_out" if written else "no_subject"
+    text = "\n".join([*troubles, *written])
+    for folder in {os.path.dirname(path) for path in photographs} - {
+        "",
+        os.sep,
+    }:  # of a name, desktops show the beginning
+        text = text.replace(printable(os.path.join(folder, "")), "")
+    _say(done if status == DONE else "not_all", text, urgent=status != DONE)
     return status
 
 
@@ -207,7 +199,7 @@ def _told(act: Callable[[], int], title: str) -> int:
     """Do something, and say on the desktop that it is done, or what is wrong."""
     status, _, troubles = _overheard(act)
     if status != DONE:
-        _say("failed", "\n".join(troubles), urgent=True)
+        _say("did_not_work", "\n".join(troubles), urgent=True)
     elif title:
         _say(title, "")
     return status
@@ -233,56 +225,25 @@ def _main(words: Sequence[str]) -> int:
 def _say(title: str, text: str, *, urgent: bool = False) -> None:
     from alphadrop.desktop import message
     from alphadrop.desktop.desk import Desk
+    from alphadrop.desktop.texts import Words, language_of
 
-    desk = Desk.here()
-    message.show(desk, _TEXTS[desk.language][title], text, urgent=urgent)
+    message.show(Desk.here(), Words(language_of(os.environ)).say(title), text, urgent=urgent)
 
 
 def _settings() -> int:
     from alphadrop import config, paths
-    from alphadrop.desktop.desk import Desk
+    from alphadrop.desktop import opening
 
     file = paths.config_file()
     if not file.exists():
         config.create_default(file)
-    opener = Desk.here().find_program("xdg-open")
-    if opener is None:
-        raise BadOptions("there is no program to open files with (xdg-open)", f"edit {printable(file)}")
-    return SOME_FAILED if subprocess.run([opener, os.fspath(file)], check=False).returncode else DONE
+    command = opening.opening_command(os.fspath(file), sys.platform, os.environ)
+    return SOME_FAILED if subprocess.run(command, check=False).returncode else DONE
 
 
 def _page() -> int:
-    _have_a_daemon()
-    return _main(["web"])
-
-
-def _have_a_daemon() -> None:
-    """Start a daemon where none runs, and wait until it answers.
-
-    Raises:
-        NotRunning: it has ended, or does not answer in time.
-    """
     from alphadrop.client import Client
-    from alphadrop.desktop.autostart import UNIT, UserManager
-    from alphadrop.desktop.desk import Desk
+    from alphadrop.desktop import opening
 
-    client = Client()
-    with contextlib.suppress(NotRunning):
-        client.status()
-        return
-    desk = Desk.here()
-    begun = None
-    if not ((desk.config_home / "systemd" / "user" / UNIT).exists() and UserManager(desk).start()):
-        begun = subprocess.Popen(
-            [*command_of_this(), "run"],
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
-        )  # fmt: skip
-    deadline = time.monotonic() + _PATIENCE
-    while time.monotonic() < deadline:
-        with contextlib.suppress(DaemonError):
-            client.status()
-            return
-        if begun is not None and begun.poll() not in (None, 3):  # 3: another was quicker
-            break
-        time.sleep(0.05)
-    raise NotRunning("the daemon does not start", "see why with: alphadrop run")
+    opening.have_daemon(Client())
+    return _main(["web"])

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from alphadrop.cli.autostart import tell
 from alphadrop.cli.terminal import DONE, SOME_FAILED, complain
-from alphadrop.errors import AlphadropError, AlreadyRunning, CannotWrite, NotRunning, printable
+from alphadrop.errors import AlphadropError, AlreadyRunning, NotRunning, printable, removing_failed
 
 __all__ = ["define_uninstall"]
 
@@ -120,10 +120,7 @@ def _remove(path: Path) -> None:
     try:
         os.unlink(path)
     except OSError as error:
-        raise CannotWrite(
-            f"{printable(path)}: cannot be removed: {(error.strerror or str(error)).lower()}",
-            "give yourself write permission",
-        ) from error
+        raise removing_failed(path, error) from error
     print(f"removed {printable(path)}")
     for folder in path.parents:
         if folder.name not in ("alphadrop", "models", "log", "run", "thumbnails"):

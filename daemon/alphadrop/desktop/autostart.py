@@ -121,7 +121,17 @@ class UserManager:
     @property
     def is_running(self) -> bool:
         """Whether it runs the daemon, or has begun to."""
-        return (self._call("show", "--property=ActiveState", "--value", UNIT) or "") in ("active", "activating")
+        return self._state() in ("active", "activating")
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether it has started the daemon, and that has ended of itself."""
+        return self._state() == "failed"
+
+    @property
+    def is_to_start_it(self) -> bool:
+        """Whether it is here, and told to start the daemon at every login."""
+        return self.is_there and self._call("is-enabled", UNIT) is not None
 
     def reload(self) -> bool:
         """Have it read its units again; return whether it did."""
@@ -129,7 +139,11 @@ class UserManager:
 
     def start(self) -> bool:
         """Have it start the daemon, without waiting until that is ready; return whether it took the order."""
+        self._call("reset-failed", UNIT)  # what became of an earlier one says nothing of this one
         return self._call("start", "--no-block", UNIT) is not None
+
+    def _state(self) -> str:
+        return self._call("show", "--property=ActiveState", "--value", UNIT) or ""
 
     def _call(self, *words: str) -> str | None:
         if self._systemctl is None:

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Literal
 
 from alphadrop.desktop.texts import language_of
+from alphadrop.errors import NotWhole
 
-__all__ = ["Desk", "Language", "starting_command"]
+__all__ = ["Desk", "Language", "command_of_this", "starting_command"]
 
 Language = Literal["en", "zh_CN"]
 
@@ -85,3 +86,15 @@ def starting_command(executable: str = sys.executable) -> tuple[str, ...]:
     if os.path.isfile(script) and os.access(script, os.X_OK):
         return (script,)
     return (interpreter, "-m", _NAME)
+
+
+def command_of_this() -> tuple[str, ...]:
+    """Return the command that starts this Alphadrop.
+
+    Raises:
+        NotWhole: it cannot be told.
+    """
+    command = starting_command()
+    if not command:
+        raise NotWhole("it cannot be told which program this is", "start it by its path")
+    return command

@@ -26,6 +26,7 @@ from alphadrop.errors import (
     TargetExists,
     printable,
     reading_failed,
+    removing_failed,
     writing_failed,
 )
 
@@ -227,10 +228,7 @@ def uninstall(place: Place, edition: Edition) -> tuple[Path, ...]:
             os.rmdir(folder)
             removed.append(folder)
     except OSError as error:
-        raise CannotWrite(
-            f"{printable(folder)}: cannot be removed: {(error.strerror or str(error)).lower()}",
-            "give yourself write permission",
-        ) from error
+        raise removing_failed(folder, error) from error
     return tuple(removed)
 
 

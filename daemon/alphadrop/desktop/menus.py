@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from alphadrop import atomic
-from alphadrop.desktop import app_icon, thunar
+from alphadrop.desktop import app_icon, defaults, thunar
 from alphadrop.desktop.desk import Desk
 from alphadrop.desktop.entries import entry, placed
 from alphadrop.desktop.quoting import refuse_unwritable
@@ -30,6 +30,10 @@ _SCRIPT = """\
 # What Nautilus hands over are the selected files, by name, in the folder that it shows.
 exec {command} desktop open -- "$@"
 """
+_TAKES_OVER = (
+    "it is not as Alphadrop wrote it; a double click on a photograph may now cut it out, unless you choose another "
+    "program for that in your file manager"
+)
 _EMPTY_CACHE = b"[MIME Cache]\n"
 _PATIENCE = 60.0
 
@@ -64,6 +68,7 @@ class Menus:
         self._desk, self._command, self._managers = desk, tuple(command), managers
         self._applications = desk.data_home / "applications"
         self._icons = desk.data_home / "icons" / "hicolor"
+        self._defaults = self._applications / "defaults.list"
         self._actions = desk.config_home / "Thunar" / "uca.xml"
 
     @property
@@ -78,7 +83,7 @@ class Menus:
             CannotRead: this installation is not whole.
         """
         desk, command = self._desk, self._command
-        found = [Piece(self._applications / "alphadrop.desktop", entry("alphadrop", desk, command))]
+        found = [Piece(self._applications / defaults.ENTRY, entry("alphadrop", desk, command))]
         found += [
             Piece(self._icons / f"{size}x{size}" / "apps" / "alphadrop.png", app_icon.png(size))
             for size in app_icon.SIZES
@@ -101,12 +106,14 @@ class Menus:
             CannotRead, CannotWrite, DiskFull: the file system refused.
         """
         pieces = self.pieces()
-        yield from record.take_back("desktop", keep=pieces)
+        yield from record.take_back("desktop", keep=(*pieces, Piece(self._defaults, b"")))
         for piece in pieces:
             yield record.write("desktop", piece)
         if "thunar" in self._managers:
             yield self._add_action(record)
         self._refresh(record, installed=True)
+        if done := self._keep_defaults(record, pieces[0]):
+            yield done
 
     def uninstall(self, record: Record) -> Iterator[Done]:
         """Take all of it back, and yield what became of each file.
@@ -137,7 +144,7 @@ class Menus:
 
     def _add_action(self, record: Record) -> Done:
         file = Path(os.path.realpath(self._actions))  # a link leads to where the user keeps his settings
-        before = self._read_actions()
+        before = _read(self._actions)
         base = before if before is not None else self._usual_actions()
         try:
             content = thunar.with_action(base, (*placed(self._desk, self._command), "desktop", "open", "--"))
@@ -151,7 +158,7 @@ class Menus:
 
     def _take_action_out(self, record: Record) -> Done | None:
         file = Path(os.path.realpath(self._actions))
-        content = self._read_actions()
+        content = _read(self._actions)
         done = None
         if content is not None:
             try:
@@ -162,14 +169,6 @@ class Menus:
                 _replace(file, bare)
                 done = Done(self._actions, "mended")
         return record.settle(file) or done
-
-    def _read_actions(self) -> bytes | None:
-        try:
-            return self._actions.read_bytes()
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise reading_failed(self._actions, error) from error
 
     def _usual_actions(self) -> bytes:
         """Return the actions that Thunar shows while the user has none of his own."""
@@ -201,6 +200,44 @@ class Menus:
             )
         if not installed:
             record.settle(self._cache)
+
+    def _keep_defaults(self, record: Record, entry: Piece) -> Done | None:
+        """Have photographs opened by what opened them before; None where nothing is to be done for that."""
+        chosen = {}
+        for type in defaults.types_of(entry.content):
+            if other := defaults.instead_of_ours(self._told_of(type)):
+                chosen[type] = other
+        if not chosen:
+            return None
+        before = _read(self._defaults) or b""
+        done = record.write("desktop", Piece(self._defaults, defaults.with_defaults(before, chosen)))
+        if done.what == "left":
+            return Done(self._defaults, "left", _TAKES_OVER)
+        return done
+
+    def _told_of(self, type: str) -> str:
+        """Return what is known of a type of files, in English; nothing where nobody can tell."""
+        tool = self._desk.find_program("gio")
+        if tool is None:
+            return ""
+        with contextlib.suppress(OSError, subprocess.SubprocessError):
+            return subprocess.run(
+                [tool, "mime", type],
+                env={**self._desk.environment, "HOME": os.fspath(self._desk.home), "LC_ALL": "C"},
+                stdin=subprocess.DEVNULL, capture_output=True, timeout=_PATIENCE, check=False,
+                encoding="utf-8", errors="replace",
+            ).stdout  # fmt: skip
+        return ""
+
+
+def _read(file: Path) -> bytes | None:
+    """Return a file of the user's; None where there is none."""
+    try:
+        return file.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise reading_failed(file, error) from error
 
 
 def _replace(file: Path, content: bytes) -> None:

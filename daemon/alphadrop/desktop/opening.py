@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
-from alphadrop.desktop.autostart import UNIT
-from alphadrop.desktop.desk import starting_command
-from alphadrop.errors import AlphadropError, CannotOpen, DaemonError, printable
+from alphadrop.client import Client
+from alphadrop.desktop.autostart import UNIT, UserManager
+from alphadrop.desktop.desk import Desk, command_of_this
+from alphadrop.errors import CannotOpen, DaemonError, NotRunning, printable
 
-__all__ = ["open_path", "opening_command", "page", "start_beside", "start_daemon", "start_tray"]
+__all__ = ["have_daemon", "open_path", "opening_command", "page", "start_beside", "start_tray"]
 
 _PATIENCE = 30.0
 """Seconds for a command that answers at once as a rule."""
+_LONGEST_START = 120.0
+"""Seconds for a daemon that was started to answer."""
+_LOOK_EVERY = 0.1
+_ANOTHER_RUNS = 3
+"""Exit status of a daemon that was not the first: another start was quicker."""
 
 
 def open_path(path: str) -> None:
@@ -52,26 +61,57 @@ def page() -> None:
     Raises:
         AlphadropError: the daemon would not, or no browser could be opened.
     """
-    asked = _asked((*starting_command(), "web"))
+    asked = _asked((*command_of_this(), "web"))
     if asked.returncode != 0 or asked.stderr:
         message, _, hint = asked.stderr.strip().removeprefix("alphadrop: ").partition("\n")
         raise CannotOpen(message or "the page cannot be opened", hint.strip())
 
 
-def start_daemon() -> None:
-    """Start the daemon in the background: by systemd where that is told to at every login, else as it is.
+def have_daemon(client: Client) -> None:
+    """Start the daemon where none runs, and wait until it answers.
 
     Raises:
-        DaemonError: it cannot be started.
+        NotRunning: it has ended, or does not answer in time.
+        DaemonError: it cannot be started, or is of another version.
+        NotWhole: it cannot be told which program this is.
     """
-    if shutil.which("systemctl") and _succeeds(("systemctl", "--user", "--quiet", "is-enabled", UNIT)):
-        if not _succeeds(("systemctl", "--user", "start", "--no-block", UNIT)):
-            raise DaemonError("systemd cannot start the daemon", f"see why: systemctl --user status {UNIT}")
+    with contextlib.suppress(NotRunning):
+        client.status()
         return
+    start = _begin()
+    deadline = time.monotonic() + _LONGEST_START
+    while True:
+        with contextlib.suppress(DaemonError):  # it may be opening the socket in this moment
+            client.status()
+            return
+        if time.monotonic() > deadline or not start.goes_on():
+            raise NotRunning("the daemon does not start", f"see why: {start.reason}")
+        time.sleep(_LOOK_EVERY)
+
+
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """A daemon that is being started."""
+
+    goes_on: Callable[[], bool]
+    """Whether it has not ended."""
+    reason: str
+    """The command that says why it has."""
+
+
+def _begin() -> _Start:
+    """Start the daemon in the background: by systemd where that is told to at every login, else as it is."""
+    manager = UserManager(Desk.here())
+    if manager.is_to_start_it:
+        reason = f"systemctl --user status {UNIT}"
+        if not manager.start():
+            raise DaemonError("systemd cannot start the daemon", f"see why: {reason}")
+        return _Start(lambda: not manager.has_failed, reason)
     try:
-        start_beside((*starting_command(), "run"))
+        process = start_beside((*command_of_this(), "run"))
     except CannotOpen as error:
         raise DaemonError(f"the daemon cannot be started: {error.message}", "try: alphadrop run") from error
+    return _Start(lambda: process.poll() in (None, _ANOTHER_RUNS), "alphadrop run")
 
 
 def start_tray() -> None:
@@ -79,12 +119,13 @@ def start_tray() -> None:
 
     Raises:
         CannotOpen: it cannot be started.
+        NotWhole: it cannot be told which program this is.
     """
-    start_beside((*starting_command(), "tray"))
+    start_beside((*command_of_this(), "tray"))
 
 
-def start_beside(command: Sequence[str]) -> None:
-    """Start a command that goes on when this process ends.
+def start_beside(command: Sequence[str]) -> subprocess.Popen[bytes]:
+    """Start a command that goes on when this process ends; return it.
 
     Raises:
         CannotOpen: it cannot be started.
@@ -97,13 +138,7 @@ def start_beside(command: Sequence[str]) -> None:
             f"{printable(command[0])}: cannot be started: {(error.strerror or str(error)).lower()}"
         ) from error
     threading.Thread(target=process.wait, name="reaping", daemon=True).start()
-
-
-def _succeeds(command: Sequence[str]) -> bool:
-    try:
-        return _asked(command).returncode == 0
-    except AlphadropError:
-        return False
+    return process
 
 
 def _asked(command: Sequence[str]) -> subprocess.CompletedProcess[str]:

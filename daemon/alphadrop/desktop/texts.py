@@ -54,6 +54,11 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     "batch_no_subject": ("{no_subject} without a subject", "{no_subject} 张没有主体"),
     "one_failed": ("{name} cannot be cut out", "{name} 无法抠图"),
     "one_no_subject": ("{name}: no subject was found", "{name}：没有找到主体"),
+    "cut_out": ("Cut out", "抠图完成"),
+    "no_subject": ("No subject found", "没有找到主体"),
+    "not_all": ("Not everything could be cut out", "有照片未能抠图"),
+    "hot_folders_pause": ("Hot folders paused", "热文件夹已暂停"),
+    "hot_folders_resume": ("Hot folders resumed", "热文件夹已继续"),
     "did_not_work": ("That did not work", "操作未成功"),
 }
 """Every text by its key: English, Simplified Chinese."""

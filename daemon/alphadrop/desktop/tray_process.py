@@ -28,7 +28,7 @@ from alphadrop.desktop.texts import Words
 from alphadrop.desktop.tray import TrayIcon
 from alphadrop.desktop.tray_menu import Action, Item, look_of, menu_of, seconds_until_tomorrow, title_of
 from alphadrop.desktop.tray_state import NOT_RUNNING, State, lost, with_job, with_jobs, with_picture, with_status
-from alphadrop.errors import AlphadropError, DaemonError, NotRunning
+from alphadrop.errors import AlphadropError, NotRunning
 
 __all__ = ["Tray"]
 
@@ -239,12 +239,6 @@ class Tray:
         self._now(self._client.pause(seconds_until_tomorrow(datetime.now().astimezone())))
 
     def _start(self) -> None:
-        """Start the daemon and wait until it answers."""
-        opening.start_daemon()
-        deadline = time.monotonic() + 60.0
-        while time.monotonic() < deadline:
-            self._come_back.set()
-            time.sleep(0.3)
-            if self._state.runs:
-                return
-        raise DaemonError("the daemon does not start", "see why in a terminal: alphadrop run")
+        """Start the daemon, and follow it as soon as it answers."""
+        opening.have_daemon(self._client)
+        self._come_back.set()

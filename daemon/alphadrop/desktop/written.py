@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Literal
 
 from alphadrop import atomic
-from alphadrop.errors import CannotWrite, printable, reading_failed, writing_failed
+from alphadrop.errors import reading_failed, removing_failed, writing_failed
 
 __all__ = ["Done", "Group", "Piece", "Record", "State"]
 
@@ -279,10 +279,7 @@ def _remove(row: _Row) -> Done | None:
     try:
         os.unlink(path)
     except OSError as error:
-        raise CannotWrite(
-            f"{printable(path)}: cannot be removed: {(error.strerror or str(error)).lower()}",
-            "give yourself write permission",
-        ) from error
+        raise removing_failed(path, error) from error
     return Done(path, "removed")
 
 

@@ -1,7 +1,7 @@
 """The life of the resident process: from the lock to exit 0.
 
-It owns the signals (uvicorn runs in a thread and is told what to do): the first TERM or INT finishes the file at work
-or puts it back, within ten seconds; a second one ends the process at once.
+It owns the main thread, and so the signals (`ending.py`); uvicorn runs in another and is told what to do. When the end
+begins, the file at work is finished or put back, within ten seconds.
 """
 
 from __future__ import annotations
@@ -9,12 +9,9 @@ from __future__ import annotations
 import io
 import logging
 import os
-import signal
-import socket
 import threading
 import time
 from collections.abc import Callable
-from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np
@@ -37,6 +34,7 @@ from alphadrop.pipeline.pipeline import Pipeline
 from alphadrop.pipeline.quiet import Surroundings
 from alphadrop.service import logs
 from alphadrop.service.browsers import Browsers
+from alphadrop.service.ending import Ending
 from alphadrop.service.endpoint import Endpoint
 from alphadrop.service.following import FollowedSettings
 from alphadrop.service.memory import return_big_blocks, return_what_is_free
@@ -103,15 +101,14 @@ class _Process:
         self._ledger: Ledger | None = None
         self._folders: HotFolders | None = None
         self._started = time.monotonic()
-        self._told_to_end, self._tell_to_end = socket.socketpair()
-        self._ending = threading.Event()
+        self._ending = Ending()
         self._ready = threading.Event()
         self._trouble: AlphadropError | None = None
         self._supervisor = Supervisor.of(os.environ)
 
     def live(self) -> None:
         """Serve and work until told to end, then end."""
-        self._own_signals()
+        self._ending.heed_signals()
         self._supervisor.tell(STATUS="starting")
         for warning in (*self._following.settings.warnings, *self._endpoint.troubles):
             _log.warning("%s", warning)
@@ -168,8 +165,7 @@ class _Process:
         """Begin to end."""
         from alphadrop.service.reports import Stopping
 
-        self._ending.set()
-        self._tell_to_end.send(b"\0")
+        self._ending.begin()
         return Stopping(pid=os.getpid())
 
     def pause(self, seconds: float | None) -> None:
@@ -334,17 +330,17 @@ class _Process:
 
     def _until_possible(self, step: Callable[[], object]) -> bool:
         """Take a step, again and again where it fails; return whether that was before the end."""
-        while not self._ending.is_set():
+        while not self._ending.has_begun:
             try:
                 step()
             except AlphadropError as error:
                 if str(error) != str(self._trouble):
                     _log.error("%s", error)
                 self._meet(error)
-                self._ending.wait(_RETRY)
+                self._ending.rest(_RETRY)
             else:
                 self._meet(None)
-                return not self._ending.is_set()
+                return not self._ending.has_begun
         return False
 
     def _meet(self, trouble: AlphadropError | None) -> None:
@@ -354,55 +350,9 @@ class _Process:
             self._supervisor.tell(STATUS="starting" if trouble is None else f"{self._state()}: {trouble}")
 
     def _make_server(self) -> Server:
-        import uvicorn
+        from alphadrop.service.serving import make_server
 
-        from alphadrop.service.api import make_app
-        from alphadrop.service.connection import AT_A_TIME, Connection, Server
-        from alphadrop.service.trust import Trust
-        from alphadrop.service.web import PAGE
-
-        return Server(
-            uvicorn.Config(
-                Trust(
-                    make_app(self),
-                    port=self._endpoint.port,
-                    token=self._endpoint.token,
-                    keys=lambda: [key.sha256 for key in self._following.settings.keys],
-                    origins=lambda: self._following.settings.allow_origins,
-                    files=PAGE,
-                    is_browser=self._is_browser,
-                ),
-                http=Connection,
-                ws="none",
-                lifespan="off",
-                log_config=None,
-                access_log=False,
-                proxy_headers=False,
-                server_header=False,
-                backlog=AT_A_TIME,
-                timeout_graceful_shutdown=2,
-            )
-        )
-
-    def _is_browser(self, sha256: str) -> bool:
-        return self._following.settings.web.enabled and self.browsers.is_known(sha256)
-
-    def _own_signals(self) -> None:
-        signalled = False
-
-        def end(number: int, _: FrameType | None) -> None:
-            nonlocal signalled
-            if signalled:
-                os._exit(128 + number)
-            signalled = True
-
-        # The system may give a signal to any thread, as it does in a process that was stopped: this wakes the first.
-        self._tell_to_end.setblocking(False)
-        signal.set_wakeup_fd(self._tell_to_end.fileno(), warn_on_full_buffer=False)
-        signal.signal(signal.SIGTERM, end)
-        signal.signal(signal.SIGINT, end)
-        if hasattr(signal, "SIGIO"):
-            signal.signal(signal.SIGIO, signal.SIG_IGN)  # what the kernel sends to a holder of a read lease
+        return make_server(self, self._endpoint, lambda: self._following.settings)
 
     def _wait_for_end(self, server: Server) -> None:
         """Wait until told to end, and meanwhile give the supervisor signs of life as long as all goes round."""
@@ -412,14 +362,7 @@ class _Process:
                 "the hot folders": lambda: None if self._folders is None else self._folders.rounds,
             }
         )
-        self._told_to_end.settimeout(self._supervisor.every)
-        while True:
-            try:
-                self._told_to_end.recv(1)
-                break
-            except TimeoutError:
-                self._give_sign_of_life(pulse.look())
-        self._ending.set()
+        self._ending.wait(self._supervisor.every, lambda: self._give_sign_of_life(pulse.look()))
 
     def _give_sign_of_life(self, halted: list[str]) -> None:
         if halted:
@@ -431,7 +374,7 @@ class _Process:
             self._folders.go_round()
 
     def _state(self) -> str:
-        if self._ending.is_set():
+        if self._ending.has_begun:
             return "stopping"
         if self._ready.is_set():
             return "ready"
