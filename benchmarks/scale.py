@@ -36,6 +36,7 @@ from fake_segmenter import FakeEngine
 from photographs import camera_photograph
 from ray_process import RayCluster, ray_cluster
 from tables import Line, print_table
+from throughput import finished
 
 PARTS = ("rates", "nodes", "memory")
 PATIENCE = 1800.0
@@ -175,7 +176,7 @@ def _hot_folder(home: Home, count: int) -> float:
         for file in sorted(copy.iterdir()):
             file.rename(home.input / file.name)
         client = Client(home.run)
-        wait_for(lambda: client.status()["folders"][0]["done"] == count, "the hot folder", PATIENCE)
+        wait_for(lambda: finished(client) == count, "the hot folder", PATIENCE)
         return ready + time.perf_counter() - started
 
 

@@ -15,6 +15,7 @@ from alphadrop.cli.config import settings_in_force
 from alphadrop.cli.cut import add_cut_options, chosen_options, refuse_unusable
 from alphadrop.cli.terminal import DONE, SOME_FAILED, Progress
 from alphadrop.errors import BadOptions, printable
+from alphadrop.memory import return_big_blocks
 
 if TYPE_CHECKING:
     from alphadrop.config import Settings
@@ -80,6 +81,7 @@ def _batch(chosen: argparse.Namespace) -> int:
         return _plan(chosen, brief)
     from alphadrop.scale.batch import run
 
+    return_big_blocks()
     looking = _Looking(chosen.source)
     if hasattr(signal, "SIGIO"):
         signal.signal(signal.SIGIO, signal.SIG_IGN)  # the kernel's word that somebody wants to write a file we look at

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from alphadrop.errors import BadOptions, ClusterUnavailable, ScaleMissing
 from alphadrop.hotfolder.stability import Content
+from alphadrop.memory import return_big_blocks
 from alphadrop.scale.batch import Cutting
 from alphadrop.scale.cutter import Brief, Cutter
 from alphadrop.scale.inventory import Job
@@ -196,6 +197,7 @@ class _Warm:
     """What an actor is: a cutter with its network loaded."""
 
     def __init__(self, brief: Brief) -> None:
+        return_big_blocks()
         self._cutter = Cutter(brief)
         self._cutter.warm()
 

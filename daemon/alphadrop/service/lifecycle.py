@@ -28,6 +28,7 @@ from alphadrop.engine.photo import from_image, own_pillow_limits
 from alphadrop.errors import AlphadropError, LedgerError, LedgerTooNew, NoPage, printable
 from alphadrop.hotfolder.hotfolders import HotFolders
 from alphadrop.hotfolder.ledger import Ledger
+from alphadrop.memory import return_big_blocks, return_what_is_free
 from alphadrop.pipeline.explain_apart import Explained, File, Question
 from alphadrop.pipeline.order import Finished, Order
 from alphadrop.pipeline.pipeline import Pipeline
@@ -37,7 +38,6 @@ from alphadrop.service.browsers import Browsers
 from alphadrop.service.ending import Ending
 from alphadrop.service.endpoint import Endpoint
 from alphadrop.service.following import FollowedSettings
-from alphadrop.service.memory import return_big_blocks, return_what_is_free
 from alphadrop.service.supervision import Pulse, Supervisor
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import pytest
 PROGRAM = """
 import threading
 import psutil
-from alphadrop.service.memory import return_what_is_free
+from alphadrop.memory import return_what_is_free
 kept = []
 def work():
     blocks = [bytearray(50_000) for _ in range(2_000)]
