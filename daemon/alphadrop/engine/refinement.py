@@ -19,7 +19,7 @@ from PIL import Image
 from alphadrop.engine.field import Field, box_mean, halved, planes
 from alphadrop.engine.masks import near
 from alphadrop.engine.pixels import pixels
-from alphadrop.engine.subject import clearness
+from alphadrop.engine.subject import VAGUE, clearness
 from alphadrop.engine.tiles import each_tile_of_grid, shrunk
 
 __all__ = ["refine", "settling"]
@@ -45,7 +45,7 @@ _SOFT = (0.1, 0.25)
 """1 minus the mean weight of a window: below its edge is narrow, above it is wider than the map can draw."""
 _CLEAR = (0.94, 0.97)
 """Sureness of the subject above which a function is believed in such a wide edge whatever its error."""
-_VAGUE = (0.84, 0.92)
+_VAGUE = (VAGUE, 0.92)
 """Sureness of the subject below which nothing is refined: what the network does not know cannot be learnt from."""
 _LEAST_LEARNT = 0.001
 """Below it the map's own values are left alone."""
@@ -95,7 +95,7 @@ def settling(saliency: NDArray[np.float32]) -> list[int]:
     Args:
         saliency: what the network said, shape (S, S), 0..1.
     """
-    if clearness(saliency) <= _VAGUE[0]:
+    if clearness(saliency) <= VAGUE:
         return [0, 0, *range(2, 256)]
     values = _rising(np.linspace(0, 1, 256, dtype=np.float32), (_SURE, 1 - _SURE))
     return [round(255 * float(value)) for value in values]
