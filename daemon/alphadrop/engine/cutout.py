@@ -43,7 +43,7 @@ from alphadrop.engine.options import (
 )
 from alphadrop.engine.photo import DEFAULT_MAX_PIXELS, Photo, decode, from_image
 from alphadrop.engine.segmenter import OnnxSegmenter, Segmenter
-from alphadrop.engine.subject import SURER, UNSURE, VAGUE, clearness, has_subject
+from alphadrop.engine.subject import SURER, UNSURE, clearness, has_subject
 from alphadrop.errors import BadOptions, NoSubject, printable, reading_failed
 
 __all__ = [
@@ -304,7 +304,7 @@ class Engine:
         if subject:
             found = alpha_matte(saliency, photo.image, options.edges)
             matte = adjusted(found, options)
-            if clearness(saliency) <= VAGUE:
+            if clearness(saliency) < UNSURE:
                 warnings = (*warnings, "the network is unsure of the subject: look at this cut-out before you use it")
             if matte is not found and not matte.any():
                 warnings = (*warnings, "the edge controls left nothing of the subject")

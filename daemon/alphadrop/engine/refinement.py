@@ -19,7 +19,7 @@ from PIL import Image
 from alphadrop.engine.field import Field, box_mean, halved, planes
 from alphadrop.engine.masks import near
 from alphadrop.engine.pixels import pixels
-from alphadrop.engine.subject import VAGUE, clearness
+from alphadrop.engine.subject import UNSURE, clearness
 from alphadrop.engine.tiles import each_tile_of_grid, shrunk
 
 __all__ = ["refine", "settling"]
@@ -45,7 +45,7 @@ _SOFT = (0.1, 0.25)
 """1 minus the mean weight of a window: below its edge is narrow, above it is wider than the map can draw."""
 _CLEAR = (0.94, 0.97)
 """Sureness of the subject above which a function is believed in such a wide edge whatever its error."""
-_VAGUE = (VAGUE, 0.92)
+_VAGUE = (0.84, 0.92)
 """Sureness of the subject below which nothing is refined: what the network does not know cannot be learnt from."""
 _LEAST_LEARNT = 0.001
 """Below it the map's own values are left alone."""
@@ -89,14 +89,13 @@ def refine(matte: NDArray[np.uint8], saliency: NDArray[np.float32], image: Image
 def settling(saliency: NDArray[np.float32]) -> list[int]:
     """Return what becomes of a matte's 256 values: the sure ones 0 and 255, so that no haze is left.
 
-    In a map too vague to be refined a value near 0 is not sure: what the subject has of them is all there is of it.
-    Only the least of them becomes 0.
+    In a map that is unsure of its subject a value near 0 is not sure either, and all are left as they are.
 
     Args:
         saliency: what the network said, shape (S, S), 0..1.
     """
-    if clearness(saliency) <= VAGUE:
-        return [0, 0, *range(2, 256)]
+    if clearness(saliency) < UNSURE:
+        return list(range(256))
     values = _rising(np.linspace(0, 1, 256, dtype=np.float32), (_SURE, 1 - _SURE))
     return [round(255 * float(value)) for value in values]
 
