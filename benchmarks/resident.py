@@ -3,8 +3,8 @@
     PYTHONPATH=tests python benchmarks/resident.py [--quick] [--strict]
 
 Refined edges, `quiet: never`, files that settle at once, all else as it comes. The daemon cuts the photographs one
-after the other, and is read; then it gets all of them at once, twice, and is read as soon as the last is done, and a
-minute later. Its processor time is that of the next minute.
+after the other, and is read when what is free has gone back; then it gets all of them at once, twice, and is read as
+soon as the last is done, and a minute later. Its processor time is that of the next minute.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ RUNS = 15
 STARTS = 5
 MOST = 350
 """Megabytes that the idle daemon may hold."""
+GONE_BACK = 15.0
+"""Seconds after the last work by which what is free has gone back to the system."""
 REST = 60.0
 """Seconds after a burst, and again while nothing happens."""
 
@@ -70,7 +72,7 @@ def _idle(home: Home, daemon: int, photographs: list[Path], rest: float) -> Iter
         home.drop(photograph, f"{done}.jpg")
         done += 1
         _wait_until_done(client, done)
-    time.sleep(2)
+    time.sleep(GONE_BACK)
     yield _holds(f"the idle daemon after {done} photographs, one after the other", resident(daemon), goal=True)
     for photograph in photographs * 2:
         home.drop(photograph, f"{done}.jpg")
