@@ -162,7 +162,9 @@ def test_photographs_of_cameras_fit_into_little_memory(camera_photographs: Path,
             assert path not in result.targets
             assert "no subject was found, nothing was written" in result.complaints(path)
         else:
-            assert result.complaints(path) == []
+            complaints = result.complaints(path)
+            assert len(complaints) == path.stem.startswith("cat"), "what the network finds of this cat is an ear"
+            assert all("the network is unsure of the subject" in complaint for complaint in complaints)
             check_picture(path, result.targets[path])
 
 
