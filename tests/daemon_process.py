@@ -94,6 +94,14 @@ class Home:
         )
 
 
+def state_of(home: Home) -> str:
+    """Return what the daemon of a home says that it is; nothing where none answers."""
+    try:
+        return str(Client(home.run).status()["state"])
+    except DaemonError:
+        return ""
+
+
 @contextmanager
 def running(home: Home) -> Iterator[subprocess.Popen[bytes]]:
     """Run a daemon until the block ends; it is ready when the block begins, and ended by its id."""
@@ -102,14 +110,10 @@ def running(home: Home) -> Iterator[subprocess.Popen[bytes]]:
         [sys.executable, "-m", "alphadrop", "run"], env=home.environment, stdout=log, stderr=log, cwd=home.root
     )
     try:
-        client = Client(home.run)
 
         def ready() -> bool:
             assert process.poll() is None, (home.root / "stderr.txt").read_text(errors="replace")
-            try:
-                return bool(client.status()["state"] == "ready") and endpoint_file(home.run).exists()
-            except DaemonError:
-                return False
+            return state_of(home) == "ready" and endpoint_file(home.run).exists()
 
         wait_for(ready, "the daemon to be ready")
         yield process

@@ -14,9 +14,8 @@ import psutil
 import pytest
 
 from alphadrop.client import Client
-from alphadrop.errors import DaemonError
 from alphadrop.hotfolder.ledger import Ledger, Row
-from daemon_process import PATIENCE, Home, running, wait_for
+from daemon_process import PATIENCE, Home, running, state_of, wait_for
 from fake_segmenter import assert_cut_from
 
 NAMES = [f"{number}.jpg" for number in range(4)]
@@ -57,7 +56,7 @@ def at_the_network(home: Home, photograph: Path, network: str, grace: str = "") 
         command = [sys.executable, "-c", _PROGRAM.format(network=network, grace=grace), "run"]
         process = subprocess.Popen(command, env=home.environment, stdout=log, stderr=log, cwd=home.root)
     try:
-        wait_for(lambda: state(home) == "ready", "the daemon")
+        wait_for(lambda: state_of(home) == "ready", "the daemon")
         for name in NAMES:
             home.drop(photograph, name)
         wait_for((home.root / "network").exists, "the network to be at work")
@@ -66,13 +65,6 @@ def at_the_network(home: Home, photograph: Path, network: str, grace: str = "") 
         process.kill()
         process.wait()
     assert "Traceback" not in (home.root / "stderr.txt").read_text(errors="replace")
-
-
-def state(home: Home) -> object:
-    try:
-        return Client(home.run).status()["state"]
-    except DaemonError:
-        return None
 
 
 def rows(home: Home) -> list[Row]:
@@ -128,7 +120,7 @@ def test_row_41_a_second_signal_forces_the_end_and_nothing_is_lost(
 ) -> None:
     with at_the_network(home, photographs["cat"], FOR_EVER, "lifecycle._GRACE = 3600") as process:
         process.terminate()
-        wait_for(lambda: state(home) == "stopping", "the first signal to be heard")
+        wait_for(lambda: state_of(home) == "stopping", "the first signal to be heard")
         process.send_signal(second)
         assert process.wait(timeout=PATIENCE) == 128 + second
     assert os.listdir(home.output) == []

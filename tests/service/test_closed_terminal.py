@@ -15,9 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from alphadrop.client import Client
-from alphadrop.errors import DaemonError
-from daemon_process import PATIENCE, Home, wait_for
+from daemon_process import PATIENCE, Home, state_of, wait_for
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there are no such terminals")
 
@@ -44,18 +42,11 @@ def in_a_terminal(home: Home, before: Callable[[], object]) -> Iterator[tuple[su
     )  # fmt: skip
     os.close(its)
     try:
-        wait_for(lambda: state(home) == "ready", "the daemon to be ready")
+        wait_for(lambda: state_of(home) == "ready", "the daemon to be ready")
         yield process, ours
     finally:
         process.kill()
         process.wait()
-
-
-def state(home: Home) -> str:
-    try:
-        return str(Client(home.run).status()["state"])
-    except DaemonError:
-        return ""
 
 
 def log_of(home: Home) -> str:
@@ -78,7 +69,7 @@ def test_one_that_is_to_outlive_its_terminal_goes_on(home: Home, photographs: di
         os.close(terminal)
         home.drop(photographs["cat"], "cat.jpg")
         wait_for((home.output / "cat.png").exists, "the cut-out")
-        assert state(home) == "ready"
+        assert state_of(home) == "ready"
         process.terminate()
         assert process.wait(timeout=PATIENCE) == 0
     assert log_of(home).rstrip().endswith("info    ended")

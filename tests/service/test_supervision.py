@@ -16,10 +16,8 @@ from pathlib import Path
 import pytest
 
 from alphadrop import paths
-from alphadrop.client import Client
-from alphadrop.errors import DaemonError
 from alphadrop.service.supervision import Pulse, Supervisor
-from daemon_process import PATIENCE, Home, wait_for
+from daemon_process import PATIENCE, Home, state_of, wait_for
 
 pytestmark = pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="supervisors listen on Unix sockets")
 
@@ -160,17 +158,10 @@ def supervised(home: Home, program: str = "", every: float = 0.5) -> Iterator[tu
             process.wait()
 
 
-def state(home: Home) -> str:
-    try:
-        return str(Client(home.run).status()["state"])
-    except DaemonError:
-        return ""
-
-
 def test_it_says_that_it_is_ready_when_it_is_that_it_lives_and_that_it_ends(home: Home) -> None:
     with supervised(home) as (process, listener):
         wait_for(lambda: listener.has_heard("READY"), "it to be ready")
-        assert state(home) == "ready"
+        assert state_of(home) == "ready"
         wait_for(lambda: sum("WATCHDOG" in each for each in listener.listen()) >= 5, "signs of life")
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=PATIENCE) == 0

@@ -186,10 +186,8 @@ def _cut(photographs: Sequence[str]) -> int:
     status, written, troubles = _overheard(lambda: _main(["cut", "--", *photographs]))
     done = "cut_out" if written else "no_subject"
     text = "\n".join([*troubles, *written])
-    for folder in {os.path.dirname(path) for path in photographs} - {
-        "",
-        os.sep,
-    }:  # of a name, desktops show the beginning
+    folders = {os.path.dirname(path) for path in photographs}
+    for folder in folders - {"", os.sep}:  # of a name, desktops show the beginning
         text = text.replace(printable(os.path.join(folder, "")), "")
     _say(done if status == DONE else "not_all", text, urgent=status != DONE)
     return status

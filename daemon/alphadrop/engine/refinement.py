@@ -86,16 +86,16 @@ def refine(matte: NDArray[np.uint8], saliency: NDArray[np.float32], image: Image
     each_tile_of_grid(near(learnt > _LEAST_LEARNT, 1), image.size, follow)
 
 
-def settling(saliency: NDArray[np.float32]) -> list[int]:
+def settling(saliency: NDArray[np.float32]) -> list[int] | None:
     """Return what becomes of a matte's 256 values: the sure ones 0 and 255, so that no haze is left.
 
-    In a map that is unsure of its subject a value near 0 is not sure either, and all are left as they are.
+    In a map that is unsure of its subject a value near 0 is not sure either: None, all are left as they are.
 
     Args:
         saliency: what the network said, shape (S, S), 0..1.
     """
     if clearness(saliency) < UNSURE:
-        return list(range(256))
+        return None
     values = _rising(np.linspace(0, 1, 256, dtype=np.float32), (_SURE, 1 - _SURE))
     return [round(255 * float(value)) for value in values]
 
