@@ -50,7 +50,7 @@ $(VENV)/.runtime: $(BIN)/python pyproject.toml constraints.txt
 	touch $@
 
 $(STAMP): $(BIN)/python pyproject.toml constraints.txt
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[heic,quantize,explain,notifications,scale]' --group test --group check
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[heic,quantize,explain,notifications,scale,openvino]' --group test --group check
 	touch $@ $(VENV)/.runtime
 
 install: $(STAMP)

@@ -29,9 +29,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from alphadrop.engine import providers
 from alphadrop.engine.models import ModelSpec, find_spec, locate, registry
+from alphadrop.engine.options import PROVIDERS
 from alphadrop.engine.quantize import measure
-from alphadrop.engine.segmenter import OnnxSegmenter, Segmenter
+from alphadrop.engine.segmenter import Segmenter
 
 _RUNS = 11
 _THREADS = 2
@@ -67,8 +69,8 @@ def main() -> int:
     rows: list[dict[str, Any]] = []
     for name in arguments.model:
         spec, path = _model(name)
-        cost = measure(spec, path, threads=_THREADS, runs=_RUNS)
-        segmenter = OnnxSegmenter(spec, path, threads=_THREADS)
+        cost = measure(spec, path, threads=_THREADS, provider=arguments.provider, runs=_RUNS)
+        segmenter = providers.load(spec, path, threads=_THREADS, provider=arguments.provider)
         for view in arguments.view:
             maps = dict(_maps(segmenter, arguments.eval, view))
             for enlarge, stretch in itertools.product(arguments.enlarge, arguments.stretch):
@@ -99,6 +101,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--view", nargs="+", default=["bicubic-gap"], choices=_FILTERS)
     parser.add_argument("--enlarge", nargs="+", default=["bicubic"], choices=_FILTERS)
     parser.add_argument("--stretch", nargs="+", default=["no"], choices=["no", "yes"])
+    parser.add_argument("--provider", default="cpu", choices=PROVIDERS)
     parser.add_argument("--scorer", default=sys.executable, metavar="PYTHON", help="has what score.py needs")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     arguments = parser.parse_args()

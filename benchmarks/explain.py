@@ -19,8 +19,8 @@ from alphadrop.engine import models
 from alphadrop.engine.encode import Picture, encode
 from alphadrop.engine.explain import Explainer
 from alphadrop.engine.models import ModelSpec
+from alphadrop.engine.onnx_runtime import OnnxSegmenter
 from alphadrop.engine.photo import Photo, from_image
-from alphadrop.engine.segmenter import OnnxSegmenter
 from alphadrop.engine.stage_pictures import draw
 from photographs import camera_photograph
 

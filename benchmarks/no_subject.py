@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 from alphadrop.engine.models import find_spec, locate, registry
-from alphadrop.engine.segmenter import OnnxSegmenter
+from alphadrop.engine.onnx_runtime import OnnxSegmenter
 from alphadrop.engine.subject import THRESHOLD, evidence
 
 _SMALLEST_WINDOW = 160

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from alphadrop.engine.models import find_spec, locate, registry
-from alphadrop.engine.segmenter import OnnxSegmenter
+from alphadrop.engine.onnx_runtime import OnnxSegmenter
 from page import Section, print_page
 from rembg_environment import CACHE
 from stopwatch import seconds_of
@@ -26,7 +26,7 @@ import sys
 from pathlib import Path
 import numpy as np
 from alphadrop.engine.models import find_spec, registry
-from alphadrop.engine.segmenter import OnnxSegmenter
+from alphadrop.engine.onnx_runtime import OnnxSegmenter
 spec = find_spec("u2net", registry())
 segmenter = OnnxSegmenter(spec, Path(sys.argv[1]))
 view = np.random.default_rng(0).integers(0, 256, (320, 320, 3), np.uint8)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 __all__ = [
     "browsers_file",
+    "compiled_folder",
     "config_file",
     "data_folder",
     "default_config",
@@ -120,6 +121,11 @@ def model_folder() -> Path:
 def speeds_file() -> Path:
     """Return the record of how fast the networks are here."""
     return data_folder() / "speeds.json"
+
+
+def compiled_folder() -> Path:
+    """Return the folder of networks as they were made for this processor; whatever is in it can be made anew."""
+    return data_folder() / "compiled"
 
 
 def log_file() -> Path:

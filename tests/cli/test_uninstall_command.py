@@ -73,6 +73,8 @@ def test_all_of_it_is_the_settings_and_the_record_too_and_never_a_photograph(
     data = home / ".local/share/alphadrop"
     (data / "models").mkdir(parents=True)
     (data / "models/isnet.onnx").touch()
+    (data / "compiled").mkdir()
+    (data / "compiled/5357344371009584192.blob").touch()
     for name in (
         "ledger.sqlite",
         "ledger.sqlite-wal",

@@ -31,8 +31,7 @@ NOT_RUN = {
     "alphadrop batch s3://shop/raw s3://shop/cut --ray auto --workers 4:40 --worker-cpus 4": "needs forty nodes",
     "ray start --head": "leaves a cluster behind; tests/scale has one of its own",
     "ray start --address=HEAD:6379": "needs a second machine",
-    "pip uninstall --yes onnxruntime": "the environment of the tests is not to lose it",
-    "pip install onnxruntime-openvino": "asks a package index, and would take onnxruntime's place",
+    "pip install 'alphadrop[openvino]'": "asks a package index; `make install` has it installed",
     "alphadrop models pull u2net": "fetches 176 MB from another host; tests/engine/test_models.py fetches from here",
     "alphadrop models pull bria-rmbg --accept-licence": "fetches a gigabyte from another host",
     "alphadrop models quantize u2net.onnx --calibrate photographs/ -o u2net-int8.onnx": (

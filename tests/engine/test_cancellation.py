@@ -15,8 +15,8 @@ from PIL import Image
 
 from alphadrop.engine.cancellation import Cancellation
 from alphadrop.engine.cutout import Engine
+from alphadrop.engine.onnx_runtime import OnnxSegmenter
 from alphadrop.engine.photo import from_image
-from alphadrop.engine.segmenter import OnnxSegmenter
 from alphadrop.errors import Cancelled, ModelDamaged
 from daemon_process import PATIENCE
 

@@ -21,8 +21,8 @@ from alphadrop.engine import models
 from alphadrop.engine.cancellation import Cancellation
 from alphadrop.engine.explain import Explainer, Explanation, Shown, compare
 from alphadrop.engine.models import ModelSpec
+from alphadrop.engine.onnx_runtime import OnnxSegmenter
 from alphadrop.engine.photo import Photo, from_image
-from alphadrop.engine.segmenter import OnnxSegmenter
 from alphadrop.errors import BadOptions, Cancelled, ExplainFailed, ModelDamaged
 
 EMBEDDED = models.registry()["u2net-int8"]

@@ -16,8 +16,9 @@ from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
 from alphadrop.engine.models import ModelSpec
+from alphadrop.engine.onnx_runtime import OnnxSegmenter
 from alphadrop.engine.quantize import QuantizeReport, measure, quantize
-from alphadrop.engine.segmenter import OnnxSegmenter, normalise
+from alphadrop.engine.segmenter import normalise
 from alphadrop.errors import CannotRead, CannotWrite, DiskFull, ModelDamaged, ModelMissing, QuantizeFailed
 
 SIDE = 32

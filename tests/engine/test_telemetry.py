@@ -11,7 +11,8 @@ import pytest
 
 STATEMENTS = [
     "from alphadrop import cut_out; cut_out(sys.argv[1])",
-    "from alphadrop.engine import segmenter",
+    "from alphadrop.engine import onnx_runtime",
+    "from alphadrop.engine import openvino_runtime",
     "from alphadrop.engine import quantize; from onnxruntime import quantization",
     "from alphadrop.pipeline import apart; import onnxruntime",
 ]

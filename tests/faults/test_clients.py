@@ -49,8 +49,8 @@ desk._PICTURES_SIZE //= 5
 """
 _ENDLESS_AT_FIRST = """
 import sys, threading
-from alphadrop.engine import segmenter
-real, runs = segmenter.OnnxSegmenter.saliency, []
+from alphadrop.engine import onnx_runtime
+real, runs = onnx_runtime.OnnxSegmenter.saliency, []
 def saliency(self, view, cancellation, *, sparing=False):
     runs.append(view)
     if len(runs) > 1:
@@ -60,7 +60,7 @@ def saliency(self, view, cancellation, *, sparing=False):
     with cancellation.stopping_by(ended.set):
         ended.wait()
         cancellation.check()
-segmenter.OnnxSegmenter.saliency = saliency
+onnx_runtime.OnnxSegmenter.saliency = saliency
 from alphadrop.cli import main
 sys.exit(main())
 """

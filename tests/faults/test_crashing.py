@@ -97,8 +97,8 @@ def files_below(folder: Path) -> list[str]:
 # 8 ------------------------------------------------------------------------------------------------------------------
 
 _IN_THE_NETWORK = """
-from alphadrop.engine import segmenter
-segmenter.OnnxSegmenter.saliency = lambda *_, **__: rest()
+from alphadrop.engine import onnx_runtime
+onnx_runtime.OnnxSegmenter.saliency = lambda *_, **__: rest()
 """
 
 

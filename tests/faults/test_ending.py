@@ -23,7 +23,7 @@ NAMES = [f"{number}.jpg" for number in range(4)]
 _PROGRAM = """
 import sys, time
 from pathlib import Path
-from alphadrop.engine.segmenter import OnnxSegmenter
+from alphadrop.engine.onnx_runtime import OnnxSegmenter
 from alphadrop.hotfolder import hotfolders
 from alphadrop.service import lifecycle
 look = OnnxSegmenter.saliency

@@ -21,8 +21,8 @@ from PIL import Image
 from alphadrop import paths
 from alphadrop.client import Client
 from alphadrop.engine.cutout import Engine
+from alphadrop.engine.onnx_runtime import OnnxSegmenter
 from alphadrop.engine.options import CutOptions
-from alphadrop.engine.segmenter import OnnxSegmenter
 from alphadrop.errors import DaemonError, ModelDamaged, ModelMissing
 from alphadrop.hotfolder import worker
 from daemon_process import PATIENCE, Home, wait_for

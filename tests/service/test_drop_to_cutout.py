@@ -129,6 +129,16 @@ def test_what_is_no_photograph_is_left_alone_or_named(home: Home, photographs: d
     assert (after["pending"], after["working"], after["failed"]) == (0, 0, before["failed"] + 1)
 
 
+def test_a_daemon_whose_networks_openvino_runs_does_the_same(tmp_path: Path, photographs: dict[str, Path]) -> None:
+    home = Home(tmp_path)
+    home.configure(folder="settle: 0.2", top="provider: openvino")
+    with running(home):
+        home.drop(photographs["cat"], "cat.jpg")
+        done(home, 1, {"done": 0})
+        assert Client(home.run).status()["model"]["device"].startswith("openvino, ")
+    assert_cut_from(home.output / "cat.png", photographs["cat"])
+
+
 def test_an_input_is_never_touched(home: Home, photographs: dict[str, Path]) -> None:
     before = counts(home)
     shutil.copy2(photographs["cat"], home.input / "kept.jpg")

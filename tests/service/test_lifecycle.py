@@ -113,11 +113,11 @@ def test_a_signal_during_the_network_lets_the_photograph_be_finished(home: Home,
 
 _NEVER_ENDING = """
 import os, sys, threading
-from alphadrop.engine import segmenter
+from alphadrop.engine import onnx_runtime
 def saliency(*_, **__):
     open(os.path.join(os.environ["ALPHADROP_DATA_DIR"], "network"), "w").close()
     threading.Event().wait()
-segmenter.OnnxSegmenter.saliency = saliency
+onnx_runtime.OnnxSegmenter.saliency = saliency
 from alphadrop.cli import main
 sys.exit(main())
 """
@@ -162,7 +162,7 @@ def test_a_file_that_takes_longer_than_the_grace_is_put_back_and_the_end_is_in_o
 
 _LONG_AND_CANCELLABLE = """
 import sys, threading
-from alphadrop.engine import segmenter
+from alphadrop.engine import onnx_runtime
 from alphadrop.hotfolder import hotfolders
 from alphadrop.service import lifecycle
 def saliency(self, view, cancellation=None, *, sparing=False):
@@ -170,7 +170,7 @@ def saliency(self, view, cancellation=None, *, sparing=False):
     with cancellation.stopping_by(ended.set):
         ended.wait()
         cancellation.check()
-segmenter.OnnxSegmenter.saliency = saliency
+onnx_runtime.OnnxSegmenter.saliency = saliency
 lifecycle._GRACE, hotfolders._LAST_GRACE = 0.2, 60.0
 from alphadrop.cli import main
 sys.exit(main())

@@ -25,7 +25,7 @@ Your settings and the record of photographs stay, so that Alphadrop can be insta
 --all removes them too. Photographs and cut-outs are never touched."""
 
 _DATA = ("ledger.sqlite*", "browsers.json", "speeds.json")
-_MODELS = "models/*.onnx*"
+_MODELS = ("models/*.onnx*", "compiled/*.blob")
 _LOG = "alphadrop.log*"
 _RUN = ("daemon.lock", "open.html", "endpoint.json", "api.sock", "tray.lock", "thumbnails/*")
 
@@ -109,7 +109,7 @@ def _own_files() -> Iterator[Path]:
     from alphadrop import paths
 
     data, log, run = paths.data_folder(), paths.log_file().parent, paths.run_folder()
-    places = [(paths.config_file().parent, (paths.config_file().name,)), (data, (*_DATA, _MODELS)), (log, (_LOG,))]
+    places = [(paths.config_file().parent, (paths.config_file().name,)), (data, (*_DATA, *_MODELS)), (log, (_LOG,))]
     for folder, patterns in (*places, (run, _RUN)):
         for pattern in patterns:
             yield from sorted(path for path in folder.glob(pattern) if path.is_file() or path.is_socket())
@@ -123,7 +123,7 @@ def _remove(path: Path) -> None:
         raise removing_failed(path, error) from error
     print(f"removed {printable(path)}")
     for folder in path.parents:
-        if folder.name not in ("alphadrop", "models", "log", "run", "thumbnails"):
+        if folder.name not in ("alphadrop", "models", "compiled", "log", "run", "thumbnails"):
             break
         try:
             os.rmdir(folder)

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from alphadrop import atomic, paths
-from alphadrop.engine import checksums, models
+from alphadrop.engine import checksums, models, providers
 from alphadrop.engine.cancellation import Cancellation
 from alphadrop.engine.compose import cutout_picture, enlargement, mask_picture
 from alphadrop.engine.cpus import usable_cpus
@@ -42,7 +42,7 @@ from alphadrop.engine.options import (
     options_from,
 )
 from alphadrop.engine.photo import DEFAULT_MAX_PIXELS, Photo, decode, from_image
-from alphadrop.engine.segmenter import OnnxSegmenter, Segmenter
+from alphadrop.engine.segmenter import Segmenter
 from alphadrop.engine.subject import SURER, UNSURE, clearness, has_subject
 from alphadrop.errors import BadOptions, NoSubject, printable, reading_failed
 
@@ -143,9 +143,9 @@ class Engine:
                 as the embedded one, as it was measured here.
             own_models: rows that are added to the registry.
             threads: for one run and one encode; 0 means one for each CPU this process may use.
-            provider: the execution provider of onnxruntime.
+            provider: what runs the networks.
             max_pixels: refuse larger photographs.
-            load: how a network is made from its row for a number of threads; by default with onnxruntime.
+            load: how a network is made from its row for a number of threads; by default with the provider.
         """
         self.recipe = EngineRecipe(model, tuple(own_models), threads, provider, max_pixels)
         self.threads = threads or usable_cpus()
@@ -153,7 +153,7 @@ class Engine:
         self._known = models.registry(own_models)
         self._provider: Provider = provider
         self.model = self._named(model)
-        self._load = load or self._load_with_onnxruntime
+        self._load = load or self._load_of_provider
         self._took: dict[str, deque[float]] = {}
         self._loaded: OrderedDict[str, tuple[int, Segmenter]] = OrderedDict()
         self._lock = threading.Lock()
@@ -354,10 +354,11 @@ class Engine:
         measured = speeds(paths.speeds_file(), Machine.here(self._provider))
         return fastest(DEFAULT_MODEL, self._known, measured)
 
-    def _load_with_onnxruntime(self, spec: ModelSpec, threads: int) -> Segmenter:
+    def _load_of_provider(self, spec: ModelSpec, threads: int) -> Segmenter:
         path = models.locate(spec)
         checksums.verify(spec, path)
-        return OnnxSegmenter(spec, path, threads=threads, provider=self._provider)
+        compiled = paths.compiled_folder()
+        return providers.load(spec, path, threads=threads, provider=self._provider, compiled=compiled)
 
 
 def cut_out(

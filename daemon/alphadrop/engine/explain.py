@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 
 from alphadrop.engine.cancellation import Cancellation
 from alphadrop.engine.models import ModelSpec
+from alphadrop.engine.onnx_runtime import OnnxProbe
 from alphadrop.engine.options import Provider
 from alphadrop.engine.photo import Photo
-from alphadrop.engine.segmenter import OnnxProbe, as_saliency
+from alphadrop.engine.segmenter import as_saliency
 from alphadrop.engine.stages import Tap, dissect
 from alphadrop.errors import BadOptions
 
@@ -96,7 +97,8 @@ class Explainer:
             spec: how to feed it.
             path: its ONNX file, which is left as it is.
             threads: for one run; 0 means one for each CPU this process may use.
-            provider: the execution provider.
+            provider: what runs it; what OpenVINO would run is run by ONNX Runtime on the processor, for OpenVINO makes
+                one of several layers, and other ones where it is listened to.
 
         Raises:
             ExplainFailed: `onnx` is not installed, or the network has no stages that can be shown.
@@ -104,14 +106,15 @@ class Explainer:
         """
         found = dissect(path)
         self._stages, self._maps = found.stages, (*found.sides, found.fused)
-        self._probe = OnnxProbe(found.graph, spec, threads=threads, provider=provider)
+        by = "cpu" if provider == "openvino" else provider
+        self._probe = OnnxProbe(found.graph, spec, threads=threads, provider=by)
         self._spec = spec
 
     def explain(self, photo: Photo, cancellation: Cancellation | None = None) -> Explanation:
         """Let the network look at a photograph, once, and return what each stage made of it.
 
         The fused map of a network in 32 or 8 bits is the engine's saliency map to the bit. In 16 bits ONNX Runtime
-        rounds what is listened to, and the map may differ in its fourth digit.
+        rounds what is listened to, and the map may differ in its fourth digit; from OpenVINO's in its third.
 
         Raises:
             Cancelled: it was ended by another thread.

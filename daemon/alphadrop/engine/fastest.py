@@ -17,11 +17,11 @@ from pathlib import Path
 import numpy as np
 
 from alphadrop import atomic
-from alphadrop.engine import models
+from alphadrop.engine import models, providers
 from alphadrop.engine.cpus import usable_cpus
 from alphadrop.engine.models import ModelSpec
 from alphadrop.engine.options import Provider
-from alphadrop.engine.segmenter import RUNTIME_VERSION, Segmenter
+from alphadrop.engine.segmenter import Segmenter
 from alphadrop.errors import ModelMissing
 
 __all__ = ["Machine", "fastest", "rivals", "seconds_a_run", "speeds", "write_speeds"]
@@ -38,15 +38,15 @@ class Machine:
     """That this process may use."""
     provider: Provider
     runtime: str
-    """Version of ONNX Runtime."""
+    """What the provider is a part of, and its version."""
 
     @classmethod
     def here(cls, provider: Provider) -> Machine:
         """Return this machine, its networks run by a provider."""
-        return cls(_processor(), usable_cpus(), provider, RUNTIME_VERSION)
+        return cls(_processor(), usable_cpus(), provider, providers.runtime(provider))
 
     def __str__(self) -> str:
-        return f"{self.processor}, {self.cpus} CPUs, {self.provider}, ONNX Runtime {self.runtime}"
+        return f"{self.processor}, {self.cpus} CPUs, {self.provider}, {self.runtime}"
 
 
 def rivals(name: str, known: Mapping[str, ModelSpec]) -> list[ModelSpec]:

@@ -44,7 +44,7 @@ Edges = Literal["plain", "refined"]
 Crop = Literal["none", "subject"]
 PngEffort = Literal["fast", "small"]
 Provider = Literal["cpu", "cuda", "directml", "coreml", "openvino"]
-"""What onnxruntime runs a network on."""
+"""What runs a network: `openvino` is OpenVINO on the processor, all others are ONNX Runtime's."""
 Quiet = Literal["never", "battery", "auto", "always"]
 """When work on hot folders holds back: `auto` is on battery, and while other programs keep the processors busy."""
 Alignment = Literal["centre", "top", "bottom", "left", "right"]

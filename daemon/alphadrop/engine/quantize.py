@@ -31,8 +31,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alphadrop import atomic
+from alphadrop.engine import providers
 from alphadrop.engine.models import ModelSpec
-from alphadrop.engine.segmenter import OnnxSegmenter, normalise
+from alphadrop.engine.options import Provider
+from alphadrop.engine.segmenter import normalise
 from alphadrop.errors import ModelMissing, QuantizeFailed, printable, reading_failed, writing_failed
 
 if TYPE_CHECKING:
@@ -137,19 +139,21 @@ def quantize(
     )
 
 
-def measure(spec: ModelSpec, path: Path, *, threads: int = 0, runs: int = _RUNS) -> Cost:
+def measure(spec: ModelSpec, path: Path, *, threads: int = 0, provider: Provider = "cpu", runs: int = _RUNS) -> Cost:
     """Run a network in a fresh process and return what that cost.
 
     Args:
         spec: how the network is fed.
         path: its ONNX file.
         threads: for one run; 0 means one for each CPU this process may use.
+        provider: what runs it.
         runs: how many are timed, after one that is not.
 
     Raises:
         QuantizeFailed: the process ended without a figure.
     """
-    task = json.dumps({"path": sys.path, "spec": asdict(spec), "file": str(path), "threads": threads, "runs": runs})
+    how = {"threads": threads, "provider": provider}
+    task = json.dumps({"path": sys.path, "spec": asdict(spec), "file": str(path), "how": how, "runs": runs})
     script = (
         "import json, sys; task = json.load(sys.stdin); sys.path[:] = task['path']; "
         "from alphadrop.engine.quantize import _cost_here; print(json.dumps(_cost_here(task)))"
@@ -164,7 +168,7 @@ def measure(spec: ModelSpec, path: Path, *, threads: int = 0, runs: int = _RUNS)
 
 def _cost_here(task: dict[str, Any]) -> dict[str, float | int | None]:
     spec = ModelSpec(**task["spec"])
-    segmenter = OnnxSegmenter(spec, Path(task["file"]), threads=task["threads"])
+    segmenter = providers.load(spec, Path(task["file"]), **task["how"])
     view = np.random.default_rng(0).integers(0, 256, (spec.input_size, spec.input_size, 3), np.uint8)
     segmenter.saliency(view)
     taken = []
@@ -223,7 +227,7 @@ def _convert(source: Path, folder: Path, calibrating: Sequence[Path], spec: Mode
                 nodes_to_exclude=_heads(onnx.load(str(prepared)).graph),
                 calibrate_method=quantization.CalibrationMethod.MinMax,
             )
-        OnnxSegmenter(spec, made)
+        providers.load(spec, made)
     except OSError:
         raise
     except Exception as error:
@@ -312,7 +316,7 @@ def _difference(spec: ModelSpec, source: Path, made: Path, pictures: Sequence[Pa
 
 
 def _maps(spec: ModelSpec, path: Path, pictures: Sequence[Path]) -> list[NDArray[np.float32]]:
-    segmenter = OnnxSegmenter(spec, path)
+    segmenter = providers.load(spec, path)
     return [segmenter.saliency(_view(picture, spec.input_size)) for picture in pictures]
 
 
