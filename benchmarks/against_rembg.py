@@ -5,8 +5,9 @@
 rembg 2.0.86 is installed into a virtual environment of its own in the user's cache, and given the same u2net.onnx that
 `benchmarks/fetch_networks.py` fetched. Each way is one process that keeps its model; a photograph's time is from its
 JPEG file to the PNG file, which rembg's `remove()` leaves to Pillow to save. rembg's default, its `decontaminate`
-option and Alphadrop's plain and refined edges take turns photograph by photograph, so that the machine's moods meet all
-alike. Photographs are scaled to the size that is said. One in which Alphadrop cuts nothing out makes no pair.
+option and Alphadrop's plain and refined edges, the network run by ONNX Runtime and by OpenVINO, take turns photograph
+by photograph, so that the machine's moods meet all alike. Photographs are scaled to the size that is said. One in which
+Alphadrop cuts nothing out makes no pair.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from alphadrop.engine.options import Provider
 from page import Section, print_page, without_peer
 from photographs import lay_out
 from rembg_environment import peer_python, peer_variables
@@ -43,7 +45,7 @@ for line in sys.stdin:
 OUR_PROCESS = """
 import json, sys, time
 from alphadrop.engine.cutout import Engine, cut_file
-engine = Engine(); engine.warm()
+engine = Engine(provider=sys.argv[1]); engine.warm()
 for line in sys.stdin:
     source, target, way = json.loads(line)
     started = time.perf_counter()
@@ -60,14 +62,17 @@ class Way:
 
     program: str
     asked: str
+    provider: Provider = "cpu"
 
     def __str__(self) -> str:
-        return f"{self.program}, {self.asked}"
+        by = "" if self.provider == "cpu" else f", {self.provider}"
+        return f"{self.program}, {self.asked}{by}"
 
 
 DEFAULT, DECONTAMINATE = Way("rembg", "default"), Way("rembg", "decontaminate")
-PLAIN, REFINED = Way("alphadrop", "plain"), Way("alphadrop", "refined")
-WAYS = (DEFAULT, DECONTAMINATE, PLAIN, REFINED)
+OURS: tuple[Provider, ...] = ("cpu", "openvino")
+"""What runs our network, in turn."""
+WAYS = (DEFAULT, DECONTAMINATE, *(Way("alphadrop", edges, by) for by in OURS for edges in ("plain", "refined")))
 
 
 @dataclass(frozen=True)
@@ -88,7 +93,7 @@ class Worker:
         self._way = way
         code = PEER_PROCESS if way.program == "rembg" else OUR_PROCESS
         self._process = subprocess.Popen(
-            [python if way.program == "rembg" else sys.executable, "-c", code],
+            [python if way.program == "rembg" else sys.executable, "-c", code, way.provider],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -121,11 +126,20 @@ def measure(quick: bool) -> Iterator[Line]:
     with tempfile.TemporaryDirectory() as folder:
         large = _in_turn(python, lay_out(Path(folder, "12"), 12_000_000, few=quick), WAYS)
         small = _in_turn(python, lay_out(Path(folder, "1.5"), 1_500_000, few=quick), WAYS)
-    yield _times("12 MP, plain edges: times as fast as rembg", large, DEFAULT, PLAIN, 6)
-    yield _times("1.5 MP, plain edges: times as fast as rembg", small, DEFAULT, PLAIN, 4)
-    yield _times("12 MP, refined edges: times as fast as rembg", large, DEFAULT, REFINED, 4)
-    yield _times("12 MP, refined edges: times as fast as rembg with `decontaminate`", large, DECONTAMINATE, REFINED, 12)
-    yield _times("1.5 MP, refined edges: times as fast as rembg", small, DEFAULT, REFINED)
+    for by in OURS:
+        plain, refined = Way("alphadrop", "plain", by), Way("alphadrop", "refined", by)
+        with_it = "" if by == "cpu" else f", {by}"
+        yield _times(f"12 MP, plain edges{with_it}: times as fast as rembg", large, DEFAULT, plain, 6)
+        yield _times(f"1.5 MP, plain edges{with_it}: times as fast as rembg", small, DEFAULT, plain, 4)
+        yield _times(f"12 MP, refined edges{with_it}: times as fast as rembg", large, DEFAULT, refined, 4)
+        yield _times(
+            f"12 MP, refined edges{with_it}: times as fast as rembg with `decontaminate`",
+            large,
+            DECONTAMINATE,
+            refined,
+            12,
+        )
+        yield _times(f"1.5 MP, refined edges{with_it}: times as fast as rembg", small, DEFAULT, refined)
     for way, made in large.items():
         seconds, sizes = [each.seconds for each in made], [each.bytes for each in made]
         yield Line(

@@ -96,15 +96,20 @@ class Times:
 
 def measure(quick: bool) -> Iterator[Line]:
     """Yield the lines of the section."""
-    engine = Engine()
     with tempfile.TemporaryDirectory() as folder:
-        large = _times(engine, lay_out(Path(folder, "12"), 12_000_000, few=quick), 1 if quick else ROUNDS)
-        small = _times(engine, lay_out(Path(folder, "1.5"), 1_500_000, few=quick), 1 if quick else ROUNDS)
+
+        def times(engine: Engine, pixels: int) -> Times:
+            return _times(engine, lay_out(Path(folder, str(pixels)), pixels, few=quick), 1 if quick else ROUNDS)
+
+        large, small = (times(Engine(), pixels) for pixels in (12_000_000, 1_500_000))
+        openvino = times(Engine(provider="openvino"), 12_000_000)
     yield pairs("JPEG to PNG file, 12 MP, plain edges / the limit", large.whole["plain"], large.limits, most=1.25)
     yield pairs("JPEG to PNG file, 12 MP, refined edges / the limit", large.whole["refined"], large.limits)
     yield pairs("JPEG to PNG file, 1.5 MP, plain edges / the network", small.whole["plain"], small.networks, most=1.5)
     yield pairs("JPEG to PNG file, 1.5 MP, refined edges / the network", small.whole["refined"], small.networks, most=2)
+    yield pairs("JPEG to PNG file, 12 MP, plain edges / the limit, openvino", openvino.whole["plain"], openvino.limits)
     yield Line("12 MP, the limit, its parts in ms", _medians(large.parts))
+    yield Line("12 MP, the limit, its parts in ms, openvino", _medians(openvino.parts))
     for edges in EDGES:
         yield Line(f"12 MP, {edges} edges, stages in ms", _medians(large.stages[edges]))
 

@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from alphadrop.client import Client
@@ -28,6 +29,8 @@ from throughput import finished
 
 RUNS = 15
 STARTS = 5
+PROVIDERS = ("cpu", "openvino")
+"""What runs the network."""
 MOST = 350
 """Megabytes that the idle daemon may hold."""
 GONE_BACK = 15.0
@@ -45,17 +48,19 @@ def measure(quick: bool) -> Iterator[Line]:
         "alphadrop --help / python -c pass", median_of(lambda: _process([alphadrop, "--help"]), runs), nothing, 5
     )
     with tempfile.TemporaryDirectory(prefix="a") as folder:
-        home = Home(Path(folder))
-        home.configure(folder="settle: 0.2", top="quiet: never")
-        yield _ready(home)
         photographs = lay_out(Path(folder, "photographs"))
-        with running(home) as daemon:
-            status = median_of(lambda: home.alphadrop("status"), runs)
-            yield Line("`alphadrop status`", f"{status:.2f} s", "at most 0.15 s", status <= 0.15)
-            yield from _idle(home, daemon.pid, photographs, rest)
+        for provider in PROVIDERS:
+            home = Home(Path(folder, provider))
+            home.configure(folder="settle: 0.2", top=f"quiet: never\nprovider: {provider}")
+            by = "" if provider == "cpu" else f", {provider}"
+            yield _ready(home, by)
+            with running(home) as daemon:
+                status = median_of(partial(home.alphadrop, "status"), runs)
+                yield Line(f"`alphadrop status`{by}", f"{status:.2f} s", "at most 0.15 s", status <= 0.15)
+                yield from _idle(home, daemon.pid, photographs, rest, by)
 
 
-def _ready(home: Home) -> Line:
+def _ready(home: Home, by: str) -> Line:
     starts = []
     for _ in range(STARTS):
         began = time.perf_counter()
@@ -63,28 +68,28 @@ def _ready(home: Home) -> Line:
             starts.append(time.perf_counter() - began)
     ready = statistics.median(starts)
     told = f"{ready:.2f} s ({min(starts):.2f} to {max(starts):.2f})"
-    return Line("the daemon: process start to ready", told, "at most 1.0 s", ready <= 1.0)
+    return Line(f"the daemon{by}: process start to ready", told, "at most 1.0 s", ready <= 1.0)
 
 
-def _idle(home: Home, daemon: int, photographs: list[Path], rest: float) -> Iterator[Line]:
+def _idle(home: Home, daemon: int, photographs: list[Path], rest: float, by: str) -> Iterator[Line]:
     client, done = Client(home.run), 0
     for photograph in photographs:
         home.drop(photograph, f"{done}.jpg")
         done += 1
         _wait_until_done(client, done)
     time.sleep(GONE_BACK)
-    yield _holds(f"the idle daemon after {done} photographs, one after the other", resident(daemon), goal=True)
+    yield _holds(f"the idle daemon{by} after {done} photographs, one after the other", resident(daemon), goal=True)
     for photograph in photographs * 2:
         home.drop(photograph, f"{done}.jpg")
         done += 1
     _wait_until_done(client, done)
-    yield _holds(f"the daemon when {2 * len(photographs)} at once are just done", resident(daemon))
+    yield _holds(f"the daemon{by} when {2 * len(photographs)} at once are just done", resident(daemon))
     time.sleep(rest)
-    yield _holds(f"the idle daemon {rest:.0f} s after that", resident(daemon), goal=True)
+    yield _holds(f"the idle daemon{by} {rest:.0f} s after that", resident(daemon), goal=True)
     before = cpu_seconds(daemon)
     time.sleep(rest)
     used = (cpu_seconds(daemon) - before) / rest
-    yield Line(f"the idle daemon, CPU over {rest:.0f} s", f"{used:.2%} of one core", "below 0.5 %", used < 0.005)
+    yield Line(f"the idle daemon{by}, CPU over {rest:.0f} s", f"{used:.2%} of one core", "below 0.5 %", used < 0.005)
 
 
 def _wait_until_done(client: Client, count: int) -> None:

@@ -39,6 +39,7 @@ class FakeSegmenter:
     subject: bool = True
     device: str = "fake"
     runs: int = 0
+    rests: int = 0
 
     def saliency(
         self, view: NDArray[np.uint8], cancellation: Cancellation | None = None, *, sparing: bool = False
@@ -52,6 +53,9 @@ class FakeSegmenter:
             quarter = view.shape[0] // 4
             found[quarter:-quarter, quarter:-quarter] = 1
         return found
+
+    def rest(self) -> None:
+        self.rests += 1
 
 
 @dataclass

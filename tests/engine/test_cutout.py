@@ -351,6 +351,9 @@ class Said:
         found[80:240, 80:240] = self.value
         return found
 
+    def rest(self) -> None:
+        pass
+
 
 @pytest.mark.parametrize(
     ("first", "second", "asked", "taken"),

@@ -6,10 +6,10 @@ import os
 import subprocess
 import sys
 import threading
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
@@ -17,7 +17,6 @@ from PIL import Image
 from alphadrop.engine import models, providers
 from alphadrop.engine.cancellation import Cancellation
 from alphadrop.engine.cutout import Engine, cut_file
-from alphadrop.engine.models import ModelSpec
 from alphadrop.engine.openvino_runtime import OpenvinoSegmenter
 from alphadrop.engine.photo import from_image
 from alphadrop.errors import Cancelled, ModelDamaged
@@ -133,6 +132,28 @@ def test_several_threads_and_sparing_runs_get_the_same_map(
         np.testing.assert_array_equal(each, before)
 
 
+def test_it_gives_memory_back_while_it_rests_and_finds_the_same_after(view: NDArray[np.uint8], tmp_path: Path) -> None:
+    np.save(tmp_path / "view.npy", view)
+    program = (
+        "import sys, numpy as np\n"
+        "from pathlib import Path\n"
+        "from alphadrop.engine import models, providers\n"
+        "from alphadrop.memory import return_what_is_free\n"
+        "def pages():\n"
+        "    return_what_is_free()\n"
+        "    return int(Path('/proc/self/statm').read_text().split()[1])\n"
+        "spec, view = models.registry()['u2netp'], np.load(sys.argv[1])\n"
+        "segmenter = providers.load(spec, models.locate(spec), provider='openvino')\n"
+        "before, awake = segmenter.saliency(view), pages()\n"
+        "segmenter.rest()\n"
+        "print(awake - pages(), np.array_equal(segmenter.saliency(view), before))\n"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path / "view.npy")]
+    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    assert int(told[0]) * os.sysconf("SC_PAGE_SIZE") > 10_000_000
+    assert told[1] == "True"
+
+
 @pytest.mark.parametrize("content", [b"", b"no network", models.locate(SMALL).read_bytes()[:100_000]])
 def test_a_file_that_is_no_network_is_named_in_one_line(content: bytes, tmp_path: Path) -> None:
     file = tmp_path / "damaged.onnx"
@@ -149,10 +170,15 @@ def test_a_view_of_another_size_is_a_wrong_row_of_the_registry(segmenter: Openvi
         segmenter.saliency(np.zeros((7, 7, 3), np.uint8))
 
 
-def test_a_network_that_cannot_see_so_many_pixels_is_said_while_it_is_loaded() -> None:
-    odd: ModelSpec = replace(SMALL, input_size=0)
-    with pytest.raises(ModelDamaged):
-        OpenvinoSegmenter(odd, models.locate(SMALL))
+def test_a_network_for_any_number_of_pixels_is_made_for_those_of_its_row(
+    segmenter: OpenvinoSegmenter, view: NDArray[np.uint8], tmp_path: Path
+) -> None:
+    network = onnx.load(models.locate(SMALL))
+    for dimension in network.graph.input[0].type.tensor_type.shape.dim:
+        dimension.dim_param = "any"
+    onnx.save(network, tmp_path / "any.onnx")
+    found = OpenvinoSegmenter(SMALL, tmp_path / "any.onnx").saliency(view)
+    np.testing.assert_array_equal(found, segmenter.saliency(view))
 
 
 def test_where_it_is_not_installed_an_error_says_how_to_get_it() -> None:

@@ -36,7 +36,7 @@ from alphadrop.pipeline.order import Finished, Kind, Order, draw
 from alphadrop.pipeline.pipeline import Pipeline
 from alphadrop.pipeline.turns import PixelBudget
 from daemon_process import PATIENCE, wait_for
-from fake_segmenter import FakeSegmenter
+from fake_segmenter import FakeEngine, FakeSegmenter
 
 SMALL = (48, 40)
 PLAIN = CutOptions(edges="plain")
@@ -703,3 +703,13 @@ def test_suspect_is_ended_like_others(monkeypatch: pytest.MonkeyPatch) -> None:
     for job in (first, second):
         assert isinstance(job.error(), Cancelled)
     stage.assert_free()
+
+
+def test_networks_rest_when_nothing_has_been_asked_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_IDLE_AFTER", 0.05)
+    fake, rested = FakeEngine(), threading.Event()
+    pipeline = Pipeline(fake.engine, when_idle=rested.set)
+    pipeline.cut(io.BytesIO(encoded()), order("cat"), Cancellation())
+    assert rested.wait(PATIENCE)
+    assert fake.segmenter is not None
+    assert fake.segmenter.rests == 1

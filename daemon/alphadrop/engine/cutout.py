@@ -198,6 +198,13 @@ class Engine:
                     self._loaded.popitem(last=False)
             return segmenter
 
+    def rest(self) -> None:
+        """Give back the memory that only runs of networks need, as none are asked for now."""
+        with self._lock:
+            resting = [segmenter for _, segmenter in self._loaded.values()]
+        for segmenter in resting:
+            segmenter.rest()
+
     @property
     def loaded(self) -> Mapping[str, str]:
         """The models in memory and the device each runs on."""

@@ -81,6 +81,9 @@ class OnnxSegmenter:
         (output,) = _run(self._session, self._input, [self._output], view, self._spec, run, cancellation)
         return as_saliency(output, self._spec)
 
+    def rest(self) -> None:
+        """Do nothing: what runs need is kept by the arena of all networks, which can give it back after a run only."""
+
 
 class OnnxProbe:
     """A network that also gives what is inside it, fed and run to the bit as `OnnxSegmenter` runs its own."""

@@ -45,6 +45,9 @@ class Segmenter(Protocol):
             ModelError: the network cannot be run.
         """
 
+    def rest(self) -> None:
+        """Give back the memory that only runs need, as nobody asks for now; the next run takes it again."""
+
 
 def as_saliency(output: NDArray[np.floating], spec: ModelSpec) -> NDArray[np.float32]:
     """Return an output of a network as a saliency map.

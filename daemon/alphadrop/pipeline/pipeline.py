@@ -48,14 +48,15 @@ class Pipeline:
             in_flight_pixels: of background work at once.
             is_quiet: whether background work is to take one processor only, asked before each photograph.
             apart: how a photograph is done in a process of its own.
-            when_idle: called by a thread of its own when nothing has been done for a while.
+            when_idle: called by a thread of its own when nothing has been done for a while, and the engine rests.
         """
         self.engine = engine
         self.budget = PixelBudget(in_flight_pixels)
         self.is_quiet = is_quiet or Surroundings("never").are_quiet
         self._apart = apart
         self._turns = Turns()
-        self._idle = Idle(_IDLE_AFTER, when_idle)
+        self._idle = Idle(_IDLE_AFTER, self._rest)
+        self._when_idle = when_idle
         self._for_people = PixelBudget(in_flight_pixels)
         """Of what somebody waits for, which does not wait for background work."""
 
@@ -179,3 +180,7 @@ class Pipeline:
             pixels = count_pixels(stream, question.name, max_pixels=recipe.max_pixels)
         with self._idle.working(), self._turns.interactive(), self._for_people.hold(pixels, cancellation):
             return explain_apart(data, question, recipe, cancellation, take)
+
+    def _rest(self) -> None:
+        self.engine.rest()
+        self._when_idle()
