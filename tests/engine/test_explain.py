@@ -288,6 +288,13 @@ def test_both_ways_of_quantizing_give_the_sums_dequantized(
     np.testing.assert_array_equal(one.fused.array[0], OnnxSegmenter(TINY, path).saliency(one.view))
 
 
+def test_where_openvino_runs_the_networks_onnx_runtime_is_listened_to(
+    u_network: tuple[Path, list[str]], noise: Photo
+) -> None:
+    told = Explainer(TINY, u_network[0], provider="openvino").explain(noise)
+    np.testing.assert_array_equal(told.fused.array[0], OnnxSegmenter(TINY, u_network[0]).saliency(told.view))
+
+
 def test_a_network_that_does_not_fuse_takes_its_first_side_map(noise: Photo, tmp_path: Path) -> None:
     told = Explainer(TINY, draw_u(tmp_path / "isnet.onnx", fuses=False)[0]).explain(noise)
     assert [side.name for side in told.sides] == ["side-1", "side-2"]
