@@ -138,8 +138,10 @@ def test_jobs_are_a_list_and_may_be_chosen(answers: Answers) -> None:
     daemon = answers.with_json("200 OK", {"jobs": [{"id": 1}]})
     assert daemon.jobs() == [{"id": 1}]
     assert daemon.jobs(state="failed", limit=7) == [{"id": 1}]
+    assert daemon.jobs(warned=True) == [{"id": 1}]
     assert answers.asked[0].startswith(b"GET /v1/jobs?limit=100 HTTP/1.1\r\n")
     assert answers.asked[1].startswith(b"GET /v1/jobs?limit=7&state=failed HTTP/1.1\r\n")
+    assert answers.asked[2].startswith(b"GET /v1/jobs?limit=100&warned=true HTTP/1.1\r\n")
 
 
 @pytest.mark.parametrize("body", [{}, {"jobs": None}, {"jobs": {}}])

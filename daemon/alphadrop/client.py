@@ -116,14 +116,17 @@ class Client:
         """Let the hot folders go on; return how the daemon is then, as `status` does."""
         return self._call("POST", "/v1/resume")
 
-    def jobs(self, *, state: str | None = None, limit: int = 100) -> list[dict[str, Any]]:
+    def jobs(self, *, state: str | None = None, warned: bool = False, limit: int = 100) -> list[dict[str, Any]]:
         """Return the photographs that changed last, newest first.
 
         Args:
             state: only those in it: `pending`, `working`, `done`, `failed`, `skipped` or `missing`.
+            warned: only those whose cut-out came with a warning.
             limit: how many at most, 1 to 10,000.
         """
-        wanted = {"limit": limit} | ({} if state is None else {"state": state})
+        wanted: dict[str, object] = {"limit": limit}
+        wanted |= {} if state is None else {"state": state}
+        wanted |= {"warned": "true"} if warned else {}
         jobs = self._call("GET", f"/v1/jobs?{urlencode(wanted)}").get("jobs")
         if not isinstance(jobs, list):
             raise DaemonError(f"{printable(self._socket)}: no sense in the answer: it has no jobs", _RESTART)

@@ -168,12 +168,14 @@ STATUS: dict[str, Any] = {
         {
             "input": "/in", "output": "/out", "health": "disk full", "remedy": "free space", "warning": "nearly full",
             "pending": 1, "working": 2, "done": 0, "no_subject": 3, "skipped": 4, "failed": 5, "missing": 6,
+            "warned": 0,
         },
     ],
 }  # fmt: skip
 
 
 SEE_WHY = "see why: alphadrop jobs --failed"
+WARNED = "with a warning: alphadrop jobs --warned"
 
 
 def test_everything_that_is_wrong_is_in_the_status_with_its_remedy(
@@ -200,6 +202,20 @@ def test_everything_that_is_wrong_is_in_the_status_with_its_remedy(
         "      -> /out",
         f"         1 pending, 2 working, 0 done, 3 no subject, 4 skipped, 5 failed, 6 missing; {SEE_WHY}",
     ]
+
+
+@pytest.mark.parametrize(
+    ("failed", "told"),
+    [(0, f"9 done (2 {WARNED})"), (1, f"9 done (2 {WARNED}), 1 failed; {SEE_WHY}")],
+)
+def test_cut_outs_with_a_warning_are_counted_in_the_status(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], failed: int, told: str
+) -> None:
+    counts = dict.fromkeys(("pending", "working", "no_subject", "skipped", "missing"), 0)
+    folder = {**STATUS["folders"][0], **counts, "done": 9, "failed": failed, "warned": 2}
+    monkeypatch.setattr(Client, "status", lambda _: {**STATUS, "folders": [folder]})
+    assert main(["status"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1].strip() == told
 
 
 def test_a_status_without_folders_says_what_is_missing(

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from alphadrop.cli import main
 from alphadrop.client import Client
@@ -26,7 +27,8 @@ def home(tmp_path_factory: pytest.TempPathFactory, photographs: dict[str, Path])
     for name in ("done", "failed"):
         (home.root / name).mkdir()
     shutil.copy(photographs["cat"], home.input / "cat.jpg")
-    shutil.copy(photographs["coffee"], home.input / "coffee.jpg")
+    with Image.open(photographs["coffee"]) as coffee:
+        coffee.save(home.input / "coffee.jpg", icc_profile=b"no colours " * 20)
     (home.input / "damaged.jpg").write_bytes(photographs["cat"].read_bytes()[:3000])
     (home.input / "text.png").write_text("not a picture")
     with running(home):
@@ -73,6 +75,16 @@ def test_jobs_can_be_chosen_and_limited(home: Home) -> None:
     assert limited.count("~/Pictures") == 1
     assert limited.endswith("there are more: alphadrop jobs --limit 10\n")
     assert "there are more" not in home.alphadrop("jobs", "--limit", "4").stdout
+
+
+def test_those_whose_cut_out_came_with_a_warning_can_be_seen_alone(home: Home) -> None:
+    told = home.alphadrop("jobs", "--warned")
+    row, warning = told.stdout.splitlines()
+    assert (told.returncode, row.split()[0]) == (0, str(numbers(home)["coffee.jpg"]))
+    assert (warning.strip(), warning[:3]) == ("its colour profile is damaged and was left out", "   ")
+    (job,) = json.loads(home.alphadrop("jobs", "--warned", "--json").stdout)
+    assert job["warnings"] == ["its colour profile is damaged and was left out"]
+    assert "2 done (1 with a warning: alphadrop jobs --warned), 2 failed; " in home.alphadrop("status").stdout
 
 
 def test_jobs_for_programs_are_the_list_of_the_api(home: Home) -> None:
@@ -180,8 +192,8 @@ def test_what_contradicts_itself_is_bad_usage(command: list[str], capsys: pytest
     "command",
     [
         ["retry", "x"], ["retry", "0"], ["retry", str(2**63)], ["retry", "9" * 5000], ["retry", "1.5"], ["undo", "٣"],
-        ["retry", "--all", "--changed"], ["jobs", "--limit", "0"], ["jobs", "--limit", "10001"],
-        ["jobs", "--limit", "9" * 5000], ["jobs", "--limit", "many"],
+        ["retry", "--all", "--changed"], ["jobs", "--failed", "--warned"], ["jobs", "--limit", "0"],
+        ["jobs", "--limit", "10001"], ["jobs", "--limit", "9" * 5000], ["jobs", "--limit", "many"],
     ],
     ids=lambda command: " ".join(command)[:30],
 )  # fmt: skip
@@ -195,8 +207,8 @@ def test_what_nobody_understands_is_bad_usage(command: list[str], capsys: pytest
 def job(**told: Any) -> dict[str, Any]:
     return {
         "id": 1, "folder": "/in", "path": "photo.jpg", "state": "done", "outcome": "done", "reason": "", "attempts": 1,
-        "suspect": False, "size": 1, "model": "m", "seconds": {}, "noted_at": time.time(), "started_at": None,
-        "finished_at": None, "original": "", "original_at": "", "outputs": [], **told,
+        "suspect": False, "size": 1, "model": "m", "seconds": {}, "warnings": [], "noted_at": time.time(),
+        "started_at": None, "finished_at": None, "original": "", "original_at": "", "outputs": [], **told,
     }  # fmt: skip
 
 
@@ -217,6 +229,7 @@ def lines(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -
 def test_where_nothing_is_it_is_said(lines: Any) -> None:
     assert lines([]) == ["no photograph has been dropped yet"]
     assert lines([], None, "--failed") == ["no photograph has failed"]
+    assert lines([], None, "--warned") == ["no cut-out came with a warning"]
     assert lines([], None, "--json") == ["[]"]
 
 
@@ -247,6 +260,17 @@ def test_nothing_is_cut_off_where_no_terminal_is(lines: Any) -> None:
     told = lines([job(path=long, state="skipped", outcome="skipped", reason="words " * 50)])
     assert told[0].endswith(f"  skipped  /in/{long}")
     assert told[1] == "   " + "words " * 50
+
+
+def test_each_warning_has_a_line_of_its_own(lines: Any) -> None:
+    told = lines([job(id=12, warnings=["the subject was enlarged 2.0 times", "16 bit was reduced to 8"])] * 2, 80)
+    assert told[1:3] == ["    the subject was enlarged 2.0 times", "    16 bit was reduced to 8"]
+    assert len(told) == 6
+
+
+def test_there_may_be_more_with_a_warning(lines: Any) -> None:
+    told = lines([job(warnings=["16 bit was reduced to 8"])] * 2, 80, "--warned", "--limit", "1")
+    assert told[-1] == "there are more: alphadrop jobs --warned --limit 10"
 
 
 def test_a_photograph_that_is_suspect_says_so(lines: Any) -> None:

@@ -287,6 +287,44 @@ def test_a_finished_file_is_not_taken_again(ledger: Ledger) -> None:
     assert row.original == ""
 
 
+UNSURE = "the network is unsure of the subject"
+
+
+def warned(ledger: Ledger, path: PurePath = X) -> Row:
+    row = noted_and_taken(ledger, path)
+    ledger.finish(row, "done", "done", now=101.0, settings="abc", warnings=(UNSURE, "a name \udcff"))
+    return ledger.row(row.id)
+
+
+def test_warnings_are_kept_over_restarts_and_can_be_asked_for(file: Path) -> None:
+    first = Ledger(file)
+    done(first, Y)
+    assert "warned" not in first.counts(FOLDER)
+    number = warned(first).id
+    first.close()
+    ledger = Ledger(file)
+    assert ledger.row(number).warnings == (UNSURE, "a name \\xff"), "as can be said everywhere"
+    assert [row.id for row in ledger.rows(warned=True)] == [number]
+    assert ledger.rows(warned=True, state="failed") == []
+    assert {row.path: bool(row.warnings) for row in ledger.rows()} == {X: True, Y: False}
+    assert ledger.counts(FOLDER) == {"done": 2, "warned": 1}
+    assert ledger.counts(OTHER) == {}
+    ledger.close()
+
+
+@pytest.mark.parametrize("how", ["new content", "retry", "made anew"])
+def test_warnings_are_of_the_last_result_only(ledger: Ledger, how: str) -> None:
+    row = warned(ledger)
+    if how == "new content":
+        noted(ledger, content=NEW)
+    elif how == "retry":
+        ledger.retry(row)
+    else:
+        ledger.adopt(FOLDER, X, NEW, "abc", 200.0, there=True)
+    assert ledger.row(row.id).warnings == ()
+    assert ledger.rows(warned=True) == []
+
+
 def test_a_failed_file_rests_until_it_changes(ledger: Ledger) -> None:
     ledger.fail(noted_and_taken(ledger), "damaged", "cut off", now=101.0)
     assert ledger.take(FOLDER, LATER, 0.0) is None

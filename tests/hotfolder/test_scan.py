@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import tracemalloc
 from pathlib import Path, PurePath
 
 import pytest
@@ -34,6 +35,23 @@ def test_files_are_yielded_with_their_size_and_time_in_the_order_of_names(tmp_pa
     walked = list(walk(tmp_path, recursive=True))
     assert [path.as_posix() for path, _ in walked] == ["a.jpg", "b.jpg", "sub/c.jpg"]
     assert walked[0][1] == Content(5, 11)
+
+
+def test_in_no_order_all_files_are_yielded_too_and_no_list_of_names_is_in_memory(tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "a.jpg").touch()
+    for number in range(2000):
+        os.link(tmp_path / "sub" / "a.jpg", tmp_path / f"{number:0200}.jpg")
+    assert {path for path, _ in walk(tmp_path, recursive=True, in_order=False)} == {
+        path for path, _ in walk(tmp_path, recursive=True)
+    }
+    tracemalloc.start()
+    try:
+        assert sum(1 for _ in walk(tmp_path, recursive=True, in_order=False)) == 2001
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert most < 2000 * 200 / 4, "bytes, of which the names alone have 2000 * 200"
 
 
 def test_without_recursion_sub_folders_are_left_alone(tmp_path: Path) -> None:

@@ -49,6 +49,62 @@ PRAGMA user_version = 1;
 """
 """What the first version made, to the letter."""
 
+VERSION_2 = """
+CREATE TABLE files (
+    id          INTEGER PRIMARY KEY,
+    folder      BLOB    NOT NULL,
+    path        BLOB    NOT NULL,
+    size        INTEGER NOT NULL,
+    mtime_ns    INTEGER NOT NULL,
+    state       TEXT    NOT NULL CHECK (state IN ('pending', 'working', 'done', 'failed', 'skipped', 'missing')),
+    outcome     TEXT    NOT NULL DEFAULT '',
+    reason      TEXT    NOT NULL DEFAULT '',
+    attempts    INTEGER NOT NULL DEFAULT 0,
+    suspect     INTEGER NOT NULL DEFAULT 0,
+    crashes     INTEGER NOT NULL DEFAULT 0,
+    not_before  REAL    NOT NULL DEFAULT 0,
+    settings    TEXT    NOT NULL DEFAULT '',
+    model       TEXT    NOT NULL DEFAULT '',
+    seconds     TEXT    NOT NULL DEFAULT '{}',
+    noted_at    REAL    NOT NULL,
+    started_at  REAL,
+    finished_at REAL,
+    original    TEXT    NOT NULL DEFAULT '' CHECK (original IN ('', 'due', 'going', 'moved', 'deleted', 'returning')),
+    original_at BLOB,
+    gone_since  REAL,
+    UNIQUE (folder, path)
+);
+CREATE INDEX files_by_state ON files (folder, state, not_before, id);
+CREATE INDEX files_by_outcome ON files (folder, state, outcome);
+CREATE INDEX files_by_end ON files (finished_at);
+CREATE INDEX files_by_original ON files (original, not_before);
+CREATE INDEX files_gone ON files (gone_since) WHERE gone_since IS NOT NULL;
+CREATE TABLE claims (
+    target   BLOB    PRIMARY KEY,
+    file     INTEGER NOT NULL REFERENCES files (id) ON DELETE CASCADE,
+    kind     TEXT    NOT NULL,
+    size     INTEGER,
+    mtime_ns INTEGER,
+    next_size     INTEGER,
+    next_mtime_ns INTEGER,
+    UNIQUE (file, kind)
+) WITHOUT ROWID;
+CREATE TABLE folders (
+    folder     BLOB PRIMARY KEY,
+    output     BLOB NOT NULL,
+    watched_at REAL NOT NULL DEFAULT 0
+) WITHOUT ROWID;
+CREATE TABLE mounts (
+    folder BLOB PRIMARY KEY
+) WITHOUT ROWID;
+CREATE TABLE notes (
+    key   TEXT PRIMARY KEY,
+    value TEXT NOT NULL
+) WITHOUT ROWID;
+PRAGMA user_version = 2;
+"""
+"""What the second version made, to the letter."""
+
 FOLDER = b"/in \xfe"
 # id, path, size, mtime_ns, state, outcome, reason, attempts, not_before, settings, model, seconds, noted_at,
 # finished_at
@@ -61,6 +117,16 @@ FILES: list[tuple[object, ...]] = [
     (7, b"sub/\xff\nworking.jpg", 70, -71, "working", "", "", 1, 0.0, "", "", "{}", 10.0, None),
     (9, b"forgotten.jpg", -1, -1, "done", "done", "", 1, 0.0, "", "", "{}", 11.0, None),
 ]
+# id, path, size, mtime_ns, state, outcome, reason, attempts, suspect, crashes, not_before, settings, model, seconds,
+# noted_at, started_at, finished_at, original, original_at, gone_since
+FILES_OF_2: list[tuple[object, ...]] = [
+    (1, b"done.jpg", 10, 11, "done", "done", "", 1, 0, 0, 0.0, "abc", "isnet", '{"decode": 0.5}', 1.5, 2.0, 2.5,
+     "moved", b"/finished/\xff.jpg", 3.5),
+    (4, b"failed.jpg", 40, 41, "failed", "damaged", "cut off", 1, 0, 3, 0.0, "", "", "{}", 7.0, 7.5, 8.0, "due", None,
+     None),
+    (7, b"sub/\xff\nworking.jpg", 70, -71, "working", "", "", 1, 1, 2, 9.0, "", "", "{}", 10.0, 11.0, None, "", None,
+     None),
+]  # fmt: skip
 # target, file, kind, size, mtime_ns, next_size, next_mtime_ns
 CLAIMS: list[tuple[object, ...]] = [
     (b"/out/done.mask.png", 1, "mask", 101, 102, None, None),
@@ -81,6 +147,22 @@ def file(tmp_path: Path) -> Path:
             db.execute(f"INSERT INTO files VALUES (?, ?, {', '.join('?' for _ in values)})", (number, FOLDER, *values))
         for claim in CLAIMS:
             db.execute("INSERT INTO claims VALUES (?, ?, ?, ?, ?, ?, ?)", claim)
+    return file
+
+
+@pytest.fixture
+def second(tmp_path: Path) -> Path:
+    """A ledger as the second version left it."""
+    file = tmp_path / "second.sqlite"
+    with opened(file) as db:
+        db.execute("PRAGMA journal_mode = WAL")
+        db.executescript(VERSION_2)
+        for number, *values in FILES_OF_2:
+            db.execute(f"INSERT INTO files VALUES (?, ?, {', '.join('?' for _ in values)})", (number, FOLDER, *values))
+        db.execute("INSERT INTO claims VALUES (?, ?, ?, ?, ?, ?, ?)", (b"/out/done.png", 1, "cutout", 1, 2, None, None))
+        db.execute("INSERT INTO folders VALUES (?, ?, ?)", (FOLDER, b"/out", 5.0))
+        db.execute("INSERT INTO mounts VALUES (?)", (FOLDER,))
+        db.execute("INSERT INTO notes VALUES ('paused', 'until noon')")
     return file
 
 
@@ -166,7 +248,7 @@ def test_the_old_ledger_is_kept_as_a_copy_that_the_old_version_can_use(file: Pat
     copy = file.with_name("ledger.sqlite.v1")
     assert_is_version_1(copy)
     (note,) = ledger.notes
-    assert "from version 1 to 2" in note
+    assert f"from version 1 to {schema.VERSION}" in note
     assert str(copy) in note
     assert sorted(os.listdir(file.parent)) == ["ledger.sqlite", "ledger.sqlite.v1"]
     again = Ledger(file)
@@ -267,6 +349,61 @@ def test_an_old_ledger_that_holds_what_it_never_could_is_set_aside(file: Path) -
     ledger.close()
 
 
+def everything_told_by(file: Path) -> list[str]:
+    with opened(file) as db:
+        return list(db.iterdump())
+
+
+def test_the_second_version_gets_a_place_for_warnings_and_loses_nothing(second: Path) -> None:
+    before = everything_in(second)
+    ledger = Ledger(second)
+    assert [row.warnings for row in ledger.rows()] == [()] * len(FILES_OF_2)
+    assert ledger.rows(warned=True) == []
+    assert "warned" not in ledger.counts(Path(os.fsdecode(FOLDER)))
+    moved = ledger.row(1)
+    assert (moved.original, moved.original_at) == ("moved", Path(os.fsdecode(b"/finished/\xff.jpg")))
+    assert ledger.has_met(Path(os.fsdecode(FOLDER)), Path("/out"))
+    assert ledger.was_mounted(Path(os.fsdecode(FOLDER)))
+    assert ledger.read_note("paused") == "until noon"
+    (note,) = ledger.notes
+    assert f"from version 2 to {schema.VERSION}" in note
+    ledger.close()
+    assert version_of(second) == schema.VERSION
+    files, claims = everything_in(second)
+    assert ([row[:-1] for row in files], claims) == before
+    assert {row[-1] for row in files} == {"[]"}
+
+
+def test_the_second_version_becomes_like_a_new_one(second: Path) -> None:
+    new = second.with_name("new.sqlite")
+    Ledger(new).close()
+    Ledger(second).close()
+    assert tables_of(second) == tables_of(new)
+
+
+def test_the_second_version_is_kept_as_a_copy(second: Path) -> None:
+    before = everything_told_by(second)
+    Ledger(second).close()
+    copy = second.with_name("second.sqlite.v2")
+    assert version_of(copy) == 2
+    assert everything_told_by(copy) == before
+
+
+def test_a_change_of_the_second_version_that_is_broken_off_leaves_it_whole(
+    second: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = everything_told_by(second)
+    with monkeypatch.context() as patched:
+        patched.setitem(schema._STEPS, 2, f"{schema._STEPS[2]} SELECT no_such_function();")
+        with pytest.raises(LedgerError, match="no_such_function"):
+            Ledger(second)
+    assert version_of(second) == 2
+    assert everything_told_by(second) == before
+    ledger = Ledger(second)
+    assert len(ledger.rows()) == len(FILES_OF_2)
+    ledger.close()
+
+
 @pytest.mark.parametrize("newer", [schema.VERSION + 1, 2**31 - 1])
 def test_a_newer_ledger_is_refused_and_left_as_it_is(file: Path, newer: int) -> None:
     with opened(file) as db:
@@ -284,7 +421,7 @@ def test_a_newer_ledger_that_looks_odd_from_here_is_not_taken_for_damaged(file: 
     with opened(file) as db:
         db.execute("PRAGMA writable_schema = ON")
         db.execute("UPDATE sqlite_master SET sql = 'CREATE TABLE files (words of tomorrow,,)' WHERE name = 'files'")
-        db.execute("PRAGMA user_version = 3")
+        db.execute(f"PRAGMA user_version = {schema.VERSION + 1}")
     before = file.read_bytes()
     with pytest.raises(LedgerTooNew):
         Ledger(file)

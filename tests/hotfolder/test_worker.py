@@ -54,6 +54,23 @@ def test_a_photograph_becomes_a_cut_out_of_the_same_pixels(ground: Ground) -> No
     assert (ground.input / "a.png").exists()
 
 
+FRAMES = "only the first of several frames was cut"
+
+
+def test_what_a_cut_out_comes_with_a_warning_of_is_recorded(ground: Ground) -> None:
+    frames = [Image.new("RGB", (48, 40), colour) for colour in (GREEN, BLUE)]
+    frames[0].save(ground.input / "a.png", save_all=True, append_images=frames[1:])
+    ground.note("a.png")
+    ground.work()
+    ground.cut("b.png")
+    assert (ground.row("a.png").warnings, ground.row("b.png").warnings) == ((FRAMES,), ())
+    assert ground.fake.segmenter is not None
+    ground.fake.segmenter.subject = False
+    ground.ledger.retry(ground.row("a.png"))
+    ground.work()
+    assert (ground.row("a.png").outcome, ground.row("a.png").warnings) == ("no_subject", ()), "there is no cut-out"
+
+
 def test_what_a_ledger_begun_anew_knows_nothing_of_is_not_written(
     ground: Ground, monkeypatch: pytest.MonkeyPatch
 ) -> None:

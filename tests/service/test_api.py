@@ -264,8 +264,9 @@ def test_the_description_is_complete(api: Api) -> None:
             assert schema == {"$ref": "#/components/schemas/ErrorAnswer"}
             assert call["summary"]
             assert any("content" in answer for status, answer in call["responses"].items() if status != "default")
-    state, limit = told["paths"]["/v1/jobs"]["get"]["parameters"]
+    state, warned, limit = told["paths"]["/v1/jobs"]["get"]["parameters"]
     assert "failed" in json.dumps(state["schema"])
+    assert (warned["name"], warned["schema"]["type"]) == ("warned", "boolean")
     assert (limit["schema"]["minimum"], limit["schema"]["maximum"]) == (1, 10_000)
     assert told["components"]["schemas"]["Which"]["properties"]["which"]["enum"] == ["failed", "changed"]
 
@@ -349,7 +350,8 @@ def worked(tmp_path_factory: pytest.TempPathFactory, photographs: dict[str, Path
     done = home.root / "done"
     done.mkdir()
     home.configure(folder=f"settle: 100ms\nedges: plain\noriginals: move\nfinished: {done}")
-    shutil.copy(photographs["cat"], home.input / "cat.jpg")
+    with Image.open(photographs["cat"]) as cat:
+        cat.save(home.input / "cat.jpg", icc_profile=b"no colours " * 20)
     (home.input / "text.png").write_text("not a picture")
     with running(home) as process:
         api = Api(home, process.pid)
@@ -368,7 +370,7 @@ def test_a_job_says_everything_of_its_photograph(worked: Api) -> None:
     cat, text = (jobs(worked)[name] for name in ("cat.jpg", "text.png"))
     assert set(cat) == {
         "id", "folder", "path", "state", "outcome", "reason", "attempts", "suspect", "size", "model", "seconds",
-        "noted_at", "started_at", "finished_at", "original", "original_at", "outputs",
+        "warnings", "noted_at", "started_at", "finished_at", "original", "original_at", "outputs",
     }  # fmt: skip
     assert (cat["state"], cat["outcome"], cat["reason"], cat["attempts"]) == ("done", "done", "", 1)
     assert (cat["folder"], cat["outputs"]) == (str(home.input), [str(home.output / "cat.png")])
@@ -380,6 +382,7 @@ def test_a_job_says_everything_of_its_photograph(worked: Api) -> None:
         "failed", "unsupported_format", "", [],
     )  # fmt: skip
     assert "text.png" in text["reason"]
+    assert (cat["warnings"], text["warnings"]) == (["its colour profile is damaged and was left out"], [])
 
 
 def test_jobs_are_chosen_by_state_and_limited(worked: Api) -> None:
@@ -387,6 +390,10 @@ def test_jobs_are_chosen_by_state_and_limited(worked: Api) -> None:
     assert set(jobs(worked, "?state=done")) == {"cat.jpg"}
     for state in ("pending", "working", "skipped", "missing"):
         assert jobs(worked, f"?state={state}") == {}
+    assert set(jobs(worked, "?warned=true")) == {"cat.jpg"}
+    assert set(jobs(worked, "?warned=false")) == {"cat.jpg", "text.png"}
+    assert jobs(worked, "?warned=true&state=failed") == {}
+    assert worked("GET", "/v1/status").json["folders"][0]["warned"] == 1
     every = worked("GET", "/v1/jobs?limit=10000").json["jobs"]
     assert worked("GET", "/v1/jobs?limit=1").json["jobs"] == every[:1]
     assert every[0]["finished_at"] >= every[1]["finished_at"]

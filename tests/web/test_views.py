@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
 from alphadrop import errors
+from alphadrop.client import Client
+from alphadrop.engine import cutout
 from alphadrop.engine.options import PRESETS
 from browser_process import let_in, opened
 from daemon_process import Home
@@ -75,6 +78,33 @@ def test_what_is_dropped_is_seen_as_it_happens(page: Page, web_home: Home, photo
     (web_home.input / "broken.jpg").unlink()
 
 
+def test_what_is_to_be_known_of_a_cut_out_is_seen_in_the_pages_language_or_as_it_is(
+    page: Page, web_home: Home, photographs: dict[str, Path]
+) -> None:
+    go_to(page, "folders")
+    with Image.open(photographs["coffee"]) as coffee:
+        coffee.save(web_home.root / "profile", "JPEG", icc_profile=b"no colours " * 20)
+    web_home.drop(web_home.root / "profile", "odd.jpg")
+    web_home.drop(photographs["coffee"], "plain.jpg")
+    told, plain = (page.locator("#job-list li", has_text=name) for name in ("odd.jpg", "plain.jpg"))
+    expect(told.locator(".warned")).to_have_text("Its colour profile is damaged and was left out.")
+    expect(plain).to_have_attribute("data-state", "done")
+    expect(plain.locator(".warned")).to_have_count(0)
+    expect(page.locator("#folder-list .warned")).to_have_text("1 of them to check")
+    page.locator("#filter label", has_text="To check").click()
+    expect(page.locator("#job-list li")).to_have_count(1)
+    expect(told).to_be_visible()
+    page.click("#language")
+    expect(told.locator(".warned")).to_have_text("颜色配置文件已损坏，未保留。")
+    made_up = "the sky fell <img src=x onerror=alert(1)>"
+    (job,) = Client(web_home.run).jobs(warned=True)
+    answer = {"jobs": [{**job, "finished_at": 1.0, "warnings": [made_up]}]}
+    page.route(re.compile(r"/v1/jobs\?"), lambda route: route.fulfill(json=answer))
+    page.locator("#filter label", has_text="全部").click()
+    expect(told.locator(".warned")).to_have_text(made_up)
+    expect(told.locator(".warned img")).to_have_count(0)
+
+
 def test_mistakes_in_the_configuration_are_shown(page: Page, web_home: Home) -> None:
     go_to(page, "settings")
     expect(page.locator("#settings-file")).to_have_text(str(web_home.root / "alphadrop.yaml"))
@@ -128,6 +158,18 @@ def test_every_text_is_there_in_both_languages() -> None:
     markup = (PAGE / "index.html").read_text(encoding="utf-8")
     wanted = set(re.findall(r'data-t(?:-label)?="([^"]+)"', markup))
     assert wanted <= {quoted or plain for quoted, plain in keys[0]}
+
+
+def test_each_warning_is_known_to_the_page_by_the_words_of_the_engine() -> None:
+    texts = (PAGE / "texts.js").read_text(encoding="utf-8")
+    table = re.search(r"const WARNINGS = \[\n(.*?)\n\];", texts, re.DOTALL)
+    assert table is not None
+    known = dict(re.findall(r'^  \["(\w+)", /\^(.*?)\$?/\],$', table[1], re.MULTILINE))
+    assert set(known) == set(re.findall(r'^  "warning\.(\w+)":', texts, re.MULTILINE))
+    engine = "".join((Path(cutout.__file__).with_name(name)).read_text() for name in ("cutout.py", "photo.py"))
+    for words in known.values():
+        for part in re.split(r"\(.*?\)", words):
+            assert part in engine
 
 
 @pytest.mark.parametrize("language", ["en-GB", "zh-CN"])

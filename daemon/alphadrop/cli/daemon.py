@@ -132,7 +132,10 @@ def _about_ledger(ledger: Mapping[str, Any]) -> list[str]:
 
 
 def _counted(folder: Mapping[str, Any]) -> str:
-    told = [f"{folder[name]} {name.replace('_', ' ')}" for name in _COUNTS if folder[name] or name == "done"]
+    words = {name: name.replace("_", " ") for name in _COUNTS}
+    if folder["warned"]:
+        words["done"] += f" ({folder['warned']} with a warning: alphadrop jobs --warned)"
+    told = [f"{folder[name]} {said}" for name, said in words.items() if folder[name] or name == "done"]
     return f"{', '.join(told)}{'; see why: alphadrop jobs --failed' if folder['failed'] else ''}"
 
 

@@ -31,7 +31,8 @@ def define_jobs(command: argparse.ArgumentParser) -> None:
     """Say what `jobs` takes."""
     command.description = (
         "List the photographs of the hot folders, those that changed last first: number,\n"
-        "time, what became of it, the photograph; below it why it failed or has to wait."
+        "time, what became of it, the photograph; below it why it failed or has to wait,\n"
+        "or what to know of the cut-out before you use it."
     )
     command.epilog = (
         "the words:\n"
@@ -45,10 +46,13 @@ def define_jobs(command: argparse.ArgumentParser) -> None:
         "  moved, deleted: what became of the original\n\n"
         "examples:\n"
         "  alphadrop jobs --failed\n"
+        "  alphadrop jobs --warned\n"
         "  alphadrop jobs --limit 1000 --json\n\n"
         "The number is what `alphadrop retry` and `alphadrop undo` want."
     )
-    command.add_argument("--failed", action="store_true", help="only those that could not be cut")
+    only = command.add_mutually_exclusive_group()
+    only.add_argument("--failed", action="store_true", help="only those that could not be cut")
+    only.add_argument("--warned", action="store_true", help="only those whose cut-out came with a warning")
     command.add_argument(
         "--limit", type=_limit, default=_SHOWN, metavar="N", help=f"how many at most, up to {_MOST} ({_SHOWN})"
     )
@@ -62,18 +66,29 @@ def _jobs(chosen: argparse.Namespace) -> int:
     state = "failed" if chosen.failed else None
     limit = chosen.limit
     # One more tells whether there are more.
-    found = Client().jobs(state=state, limit=limit if chosen.json else min(limit + 1, _MOST))
+    most = limit if chosen.json else min(limit + 1, _MOST)
+    found = Client().jobs(state=state, warned=chosen.warned, limit=most)
     if chosen.json:
         print(json.dumps(found, indent=2))
         return DONE
     if not found:
-        print("no photograph has failed" if chosen.failed else "no photograph has been dropped yet")
+        print(_nothing(chosen))
         return DONE
     for line in _table(found[:limit], _columns()):
         print(line)
     if len(found) > limit:
-        print(f"\nthere are more: alphadrop jobs{' --failed' * chosen.failed} --limit {min(10 * limit, _MOST)}")
+        print(f"\nthere are more: alphadrop jobs{_only(chosen)} --limit {min(10 * limit, _MOST)}")
     return DONE
+
+
+def _only(chosen: argparse.Namespace) -> str:
+    return " --failed" if chosen.failed else " --warned" if chosen.warned else ""
+
+
+def _nothing(chosen: argparse.Namespace) -> str:
+    if chosen.failed:
+        return "no photograph has failed"
+    return "no cut-out came with a warning" if chosen.warned else "no photograph has been dropped yet"
 
 
 def define_retry(command: argparse.ArgumentParser) -> None:
@@ -194,7 +209,8 @@ def _table(jobs: Sequence[dict[str, Any]], columns: int | None) -> list[str]:
     for job, (number, when, what) in zip(jobs, cells, strict=True):
         start = f"{number:>{wide[0]}}  {when:{wide[1]}}  {what:{wide[2]}}"
         lines.append(f"{start}  {_end_of(_short(_file(job)), room)}")
-        lines += _indented(_reason(job), wide[0] + 2, columns)
+        for told in (_reason(job), *job["warnings"]):
+            lines += _indented(told, wide[0] + 2, columns)
     return lines
 
 

@@ -37,6 +37,7 @@ _NEW_UNDER_AN_OLD_NAME = 600.0
 _DAMAGED_KEPT = 3
 _KNOWN = "state != 'missing' AND original NOT IN ('moved', 'deleted')"
 """A row whose photograph, if it has the same content, was not dropped again."""
+_WARNED = "warnings != '[]'"
 _TO_GO = "original IN ('due', 'going')"
 _BY_ORIGINAL = "files INDEXED BY files_by_original"
 """By itself SQLite would look at every row of the folder."""
@@ -70,6 +71,8 @@ class Row:
     model: str
     seconds: Mapping[str, float]
     """Wall time of each stage."""
+    warnings: tuple[str, ...]
+    """What to know of the outputs before they are used, in words."""
     noted_at: float
     """Wall clock, seconds since the epoch; as are `started_at` and `finished_at`."""
     started_at: float | None
@@ -222,8 +225,8 @@ class Ledger:
                        VALUES (?, ?, ?, ?, 'pending', ?)
                        ON CONFLICT (folder, path) DO UPDATE SET size = excluded.size, mtime_ns = excluded.mtime_ns,
                        state = 'pending', outcome = '', reason = '', attempts = 0, suspect = 0, crashes = 0,
-                       not_before = 0, noted_at = excluded.noted_at, started_at = NULL, finished_at = NULL,
-                       original = '', original_at = NULL, gone_since = NULL
+                       not_before = 0, warnings = '[]', noted_at = excluded.noted_at, started_at = NULL,
+                       finished_at = NULL, original = '', original_at = NULL, gone_since = NULL
                        WHERE (size, mtime_ns) != (excluded.size, excluded.mtime_ns) OR NOT ("""
                     f"{_KNOWN})",
                     (key, name, content.size, modified, now),
@@ -334,6 +337,7 @@ class Ledger:
         model: str = "",
         seconds: Mapping[str, float] | None = None,
         reason: str = "",
+        warnings: Sequence[str] = (),
         original_due: float | None = None,
     ) -> None:
         """Record that a file is done: cut out, without a subject, or skipped.
@@ -349,12 +353,14 @@ class Ledger:
             model: that was used.
             seconds: wall time of each stage.
             reason: for people.
+            warnings: for people, of what was written.
             original_due: when the photograph is to be moved or deleted, by the clock of `postpone`; None for never.
         """
         self._end(
             row,
-            """UPDATE files SET state = ?, outcome = ?, reason = ?, settings = ?, model = ?, seconds = ?, suspect = 0,
-               crashes = 0, finished_at = ?, original = ?, not_before = ? WHERE id = ? AND state = 'working'""",
+            """UPDATE files SET state = ?, outcome = ?, reason = ?, settings = ?, model = ?, seconds = ?, warnings = ?,
+               suspect = 0, crashes = 0, finished_at = ?, original = ?, not_before = ?
+               WHERE id = ? AND state = 'working'""",
             (
                 state,
                 outcome,
@@ -362,6 +368,7 @@ class Ledger:
                 settings,
                 model,
                 json.dumps(seconds or {}),
+                json.dumps([printable(warning) for warning in warnings]),
                 now,
                 "" if original_due is None else "due",
                 original_due or 0.0,
@@ -525,11 +532,18 @@ class Ledger:
         )
         return [number for (number,) in rows]
 
-    def rows(self, *, state: State | None = None, original: Original | None = None, limit: int = 100) -> list[Row]:
-        """Return the rows that changed last, newest first."""
+    def rows(
+        self,
+        *,
+        state: State | None = None,
+        original: Original | None = None,
+        warned: bool = False,
+        limit: int = 100,
+    ) -> list[Row]:
+        """Return the rows that changed last, newest first; of some, only those in a state, or that have warnings."""
         return self._rows(
-            "SELECT * FROM files WHERE (? IS NULL OR state = ?) AND (? IS NULL OR original = ?) "
-            "ORDER BY coalesce(finished_at, noted_at) DESC, id DESC LIMIT ?",
+            f"SELECT * FROM files WHERE (? IS NULL OR state = ?) AND (? IS NULL OR original = ?) "
+            f"{f'AND {_WARNED} ' if warned else ''}ORDER BY coalesce(finished_at, noted_at) DESC, id DESC LIMIT ?",
             (state, state, original, original, limit),
         )
 
@@ -558,17 +572,22 @@ class Ledger:
         """Make a row work to do, as if it had just been noted."""
         self._change(
             """UPDATE files SET state = 'pending', outcome = '', reason = '', attempts = 0, suspect = 0, crashes = 0,
-               not_before = 0, started_at = NULL, finished_at = NULL, original = '', original_at = NULL,
-               gone_since = NULL WHERE id = ? AND state NOT IN ('pending', 'working')""",
+               not_before = 0, warnings = '[]', started_at = NULL, finished_at = NULL, original = '',
+               original_at = NULL, gone_since = NULL WHERE id = ? AND state NOT IN ('pending', 'working')""",
             (row.id,),
         )
 
     def counts(self, folder: Path) -> dict[str, int]:
-        """Return how many rows of a folder are in each state; `done` is without those that had no subject."""
+        """Return how many rows of a folder are in each state, and how many are `warned`, that have warnings.
+
+        `done` is without those that had no subject.
+        """
         rows = self._fetch(
             """SELECT CASE WHEN state = 'done' THEN outcome ELSE state END AS kind, count(*)
-               FROM files WHERE folder = ? GROUP BY kind""",
-            (os.fsencode(folder),),
+               FROM files WHERE folder = :folder GROUP BY kind
+               UNION ALL SELECT 'warned', count(*) FROM files WHERE folder = :folder AND """
+            f"{_WARNED} GROUP BY folder",
+            {"folder": os.fsencode(folder)},
         )
         return {str(kind): int(count) for kind, count in rows}
 
@@ -656,7 +675,8 @@ class Ledger:
                 """INSERT INTO files (folder, path, size, mtime_ns, state, outcome, settings, noted_at, finished_at,
                    gone_since) VALUES (?, ?, ?, ?, 'done', 'done', ?, ?, ?, ?)
                    ON CONFLICT (folder, path) DO UPDATE SET size = excluded.size, mtime_ns = excluded.mtime_ns,
-                   settings = excluded.settings, noted_at = excluded.noted_at, finished_at = excluded.finished_at
+                   settings = excluded.settings, warnings = '[]', noted_at = excluded.noted_at,
+                   finished_at = excluded.finished_at
                    WHERE state = 'done' AND outcome = 'done' AND original = ''
                    AND finished_at < excluded.finished_at""",
                 (
@@ -764,7 +784,7 @@ class Ledger:
         with self._using():
             return self._db.execute(statement, values).rowcount
 
-    def _fetch(self, statement: str, values: Sequence[object] = ()) -> list[Any]:
+    def _fetch(self, statement: str, values: Sequence[object] | Mapping[str, object] = ()) -> list[Any]:
         with self._using():
             return self._db.execute(statement, values).fetchall()
 
@@ -813,6 +833,7 @@ def _row(found: Mapping[str, Any]) -> Row:
         settings=found["settings"],
         model=found["model"],
         seconds=json.loads(found["seconds"]),
+        warnings=tuple(json.loads(found["warnings"])),
         noted_at=found["noted_at"],
         started_at=found["started_at"],
         finished_at=found["finished_at"],

@@ -12,6 +12,7 @@ import os
 import stat
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
 from alphadrop.errors import CannotRead, printable, reading_failed
@@ -27,43 +28,86 @@ _BY_DESCRIPTOR = os.open in os.supports_dir_fd
 
 
 def walk(
-    root: Path, *, recursive: bool, skipped: frozenset[tuple[int, int]] = frozenset()
+    root: Path, *, recursive: bool, skipped: frozenset[tuple[int, int]] = frozenset(), in_order: bool = True
 ) -> Iterator[tuple[PurePath, Content]]:
-    """Yield every regular file below a folder with what it is like, in the order of names.
+    """Yield every regular file below a folder with what it is like, those of a folder before those of its sub-folders.
 
     Args:
         root: the folder.
         recursive: whether to go into its sub-folders; hidden ones and links never are.
         skipped: device and inode of folders to leave out, such as an output folder inside its input.
+        in_order: whether files come in the order of names, for which all names of a folder are in memory at once; else
+            as the disk has them, and memory stays the same for ten files and for a million.
 
     Raises:
         CannotRead: the folder itself cannot be listed, or one below fails meanwhile. One below that cannot be opened is
             passed over.
     """
+    top = os.path.join(root, "")  # with its slash, a folder that is itself a link is gone into
+    open_folders: list[_Folder] = []
     try:
-        os.close(os.open(root, os.O_RDONLY | _DIRECTORY)) if _BY_DESCRIPTOR else os.listdir(root)
+        open_folders.append(
+            _Folder(top, PurePath(), os.open(top, os.O_RDONLY | _DIRECTORY) if _BY_DESCRIPTOR else None)
+        )
+        yield from open_folders[0].files(skipped, in_order=in_order)
+        while recursive and open_folders:
+            below = open_folders[-1].enter_next()
+            if below is not None:
+                open_folders.append(below)
+                yield from below.files(skipped, in_order=in_order)
+            elif not open_folders[-1].subfolders:
+                open_folders.pop().close()
     except OSError as error:
         raise reading_failed(root, error) from error
-    top = os.path.join(root, "")  # with its slash, a folder that is itself a link is gone into
-    steps = os.fwalk(top) if hasattr(os, "fwalk") else ((p, d, f, None) for p, d, f in os.walk(top))
-    try:
-        for folder, subfolders, files, descriptor in steps:
-            below = PurePath(os.path.relpath(folder, root))
-            for name in sorted(files):
-                status = _status(folder, name, descriptor)
-                if status is not None and stat.S_ISREG(status.st_mode):
-                    yield below / name, Content(status.st_size, status.st_mtime_ns)
-            if not recursive:
-                return
-            subfolders[:] = sorted(
-                name
-                for name in subfolders
-                if not name.startswith(".")
-                and (status := _status(folder, name, descriptor)) is not None
-                and (status.st_dev, status.st_ino) not in skipped
-            )
-    except OSError as error:  # os.fwalk passes over no folder that fails while it is listed
-        raise reading_failed(root, error) from error
+    finally:
+        for folder in open_folders:
+            folder.close()
+
+
+@dataclass(frozen=True, slots=True)
+class _Folder:
+    """A folder that is being walked, reached without a link."""
+
+    path: str
+    relative: PurePath
+    """Its path below the one where the walk began."""
+    descriptor: int | None
+    """None where systems have none."""
+    subfolders: list[str] = field(default_factory=list)
+    """Still to be gone into, the last one first; known when its files are."""
+
+    def files(self, skipped: frozenset[tuple[int, int]], *, in_order: bool) -> Iterator[tuple[PurePath, Content]]:
+        with os.scandir(self.path if self.descriptor is None else self.descriptor) as entries:
+            names = (entry.name for entry in entries)
+            for name in sorted(names) if in_order else names:
+                status = _status(self.path, name, self.descriptor)
+                if status is None:
+                    continue
+                if stat.S_ISREG(status.st_mode):
+                    yield self.relative / name, Content(status.st_size, status.st_mtime_ns)
+                elif stat.S_ISDIR(status.st_mode):
+                    is_skipped = (status.st_dev, status.st_ino) in skipped
+                    if not name.startswith(".") and not is_skipped:
+                        self.subfolders.append(name)
+        self.subfolders.sort(reverse=True)
+
+    def enter_next(self) -> _Folder | None:
+        """Open the next sub-folder; None where there is none, or where it cannot be opened."""
+        if not self.subfolders:
+            return None
+        name = self.subfolders.pop()
+        path, relative = os.path.join(self.path, name), self.relative / name
+        try:
+            if self.descriptor is None:
+                os.scandir(path).close()
+                return _Folder(path, relative, None)
+            return _Folder(path, relative, os.open(name, os.O_RDONLY | _DIRECTORY | _NO_LINK, dir_fd=self.descriptor))
+        except OSError:
+            return None
+
+    def close(self) -> None:
+        if self.descriptor is not None:
+            os.close(self.descriptor)
 
 
 def look_at(root: Path, relative: PurePath) -> Content | None:

@@ -11,7 +11,7 @@ from alphadrop.errors import LedgerDamaged, LedgerTooNew, printable
 
 __all__ = ["VERSION", "damaged", "known_paths", "prepare", "tells_of_damage"]
 
-VERSION = 2
+VERSION = 3
 
 _TABLES = """
 CREATE TABLE files (
@@ -36,6 +36,7 @@ CREATE TABLE files (
     original    TEXT    NOT NULL DEFAULT '' CHECK (original IN ('', 'due', 'going', 'moved', 'deleted', 'returning')),
     original_at BLOB,
     gone_since  REAL,
+    warnings    TEXT    NOT NULL DEFAULT '[]',
     UNIQUE (folder, path)
 );
 CREATE INDEX files_by_state ON files (folder, state, not_before, id);
@@ -43,6 +44,7 @@ CREATE INDEX files_by_outcome ON files (folder, state, outcome);
 CREATE INDEX files_by_end ON files (finished_at);
 CREATE INDEX files_by_original ON files (original, not_before);
 CREATE INDEX files_gone ON files (gone_since) WHERE gone_since IS NOT NULL;
+CREATE INDEX files_warned ON files (folder) WHERE warnings != '[]';
 CREATE TABLE claims (
     target   BLOB    PRIMARY KEY,
     file     INTEGER NOT NULL REFERENCES files (id) ON DELETE CASCADE,
@@ -81,7 +83,11 @@ INSERT INTO claims SELECT target, file, kind, size, mtime_ns, next_size, next_mt
 DROP TABLE old_claims;
 DROP TABLE old_files;
 """
-_STEPS = {0: _TABLES, 1: _FROM_1}
+_FROM_2 = """
+ALTER TABLE files ADD COLUMN warnings TEXT NOT NULL DEFAULT '[]';
+CREATE INDEX files_warned ON files (folder) WHERE warnings != '[]';
+"""
+_STEPS = {0: _TABLES, 1: _FROM_1, 2: _FROM_2}
 
 
 def prepare(db: sqlite3.Connection, file: Path) -> str:

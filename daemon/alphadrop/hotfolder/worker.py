@@ -357,6 +357,7 @@ class Worker:
             "done" if written or not done.subject else "skipped",
             "no_subject" if not done.subject else "done" if written else "skipped",
             reason="; ".join(skipped),
+            warnings=done.warnings if written else (),
             now=time.time(),
             settings=settings.fingerprint(),
             model=done.model,

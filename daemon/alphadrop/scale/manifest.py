@@ -21,7 +21,7 @@ __all__ = ["FOLDER", "Manifest", "Row", "Status", "from_line", "to_line"]
 
 FOLDER = f"{OWN}/manifest"
 _SUFFIX = ".jsonl"
-_PIECE = 1000
+_PIECE = 100
 """Lines that are put together before they are written."""
 _BLOCK = 200
 """Rows of a part in an object store. Those of one that is never written are found again by the marks of the outputs."""

@@ -75,7 +75,10 @@ class Store(Protocol):
         """Return whether the folder, or anything under the prefix, is there."""
 
     def walk(self, without: Store | None = None) -> Iterator[Found]:
-        """Yield the files that are neither hidden nor in hidden folders, nor in another store inside this one."""
+        """Yield the files that are neither hidden nor in hidden folders, nor in another store inside this one.
+
+        In no order: a list in order is a list in memory.
+        """
 
     def read(self, found: Found) -> AbstractContextManager[Source]:
         """Give a photograph to be read."""
@@ -149,7 +152,7 @@ class Folder:
         """See `Store.walk`; symbolic links are not followed."""
         inside = _identity(without.path) if isinstance(without, Folder) else None
         skipped = frozenset() if inside is None else frozenset({inside})
-        for relative, content in walk(self.path, recursive=True, skipped=skipped):
+        for relative, content in walk(self.path, recursive=True, skipped=skipped, in_order=False):
             if not relative.name.startswith("."):
                 yield Found(relative.as_posix(), content)
 

@@ -79,9 +79,14 @@ def make_app(daemon: Daemon) -> FastAPI:
         return daemon.status()
 
     @app.get("/v1/jobs", summary="What became of the photographs, those that changed last first")
-    def jobs(state: JobState | None = None, limit: Annotated[int, Query(ge=1, le=10_000)] = 100) -> Jobs:
+    def jobs(
+        state: JobState | None = None,
+        warned: Annotated[bool, Query(description="Only those whose result came with a warning")] = False,
+        limit: Annotated[int, Query(ge=1, le=10_000)] = 100,
+    ) -> Jobs:
         ledger = daemon.ledger
-        return Jobs(jobs=[job_report(row, ledger) for row in ledger.rows(state=state, limit=limit)])
+        rows = ledger.rows(state=state, warned=warned, limit=limit)
+        return Jobs(jobs=[job_report(row, ledger) for row in rows])
 
     @app.post("/v1/jobs/retry", summary="Do several photographs again")
     def retry_several(wanted: Which) -> Retried:

@@ -70,6 +70,8 @@ class FolderReport(Described):
     skipped: int = 0
     failed: int = 0
     missing: int = 0
+    warned: int = 0
+    """Of those that are done, whose result came with a warning."""
 
 
 class LedgerReport(Described):
@@ -142,6 +144,8 @@ class JobReport(Described):
     model: str
     seconds: dict[str, float]
     """Wall time of each stage."""
+    warnings: list[str]
+    """What to know of the result before it is used, in words; such as that the network is unsure of the subject."""
     noted_at: float
     """Seconds since the epoch, as are the following."""
     started_at: float | None
@@ -241,6 +245,7 @@ def job_report(row: Row, ledger: Ledger) -> JobReport:
         size=row.content.size,
         model=row.model,
         seconds=dict(row.seconds),
+        warnings=list(row.warnings),
         noted_at=row.noted_at,
         started_at=row.started_at,
         finished_at=row.finished_at,

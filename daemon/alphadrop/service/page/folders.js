@@ -2,10 +2,10 @@
 
 import { ask, tell } from "./api.js";
 import { byId, make, save } from "./elements.js";
-import { inEachLanguage, moment, t, withAdvice } from "./texts.js";
+import { inEachLanguage, moment, t, warned, withAdvice } from "./texts.js";
 
 const SHOWN = 100;
-const COUNTS = ["pending", "working", "done", "no_subject", "skipped", "failed", "missing"];
+const COUNTS = ["pending", "working", "done", "warned", "no_subject", "skipped", "failed", "missing"];
 
 let status = null;
 let jobs = new Map(); // by number, those that changed last first
@@ -37,7 +37,8 @@ async function change(method, path, json) {
 
 async function load() {
   const only = wanted();
-  const told = await tell("GET", `/v1/jobs?limit=${SHOWN}${only && `&state=${only}`}`);
+  const which = only === "warned" ? "&warned=true" : only && `&state=${only}`;
+  const told = await tell("GET", `/v1/jobs?limit=${SHOWN}${which}`);
   jobs = new Map(told.jobs.map((job) => [job.id, job]));
   draw();
 }
@@ -46,9 +47,13 @@ function wanted() {
   return document.querySelector("[name=filter]:checked").value;
 }
 
+function isWanted(job) {
+  return wanted() === "warned" ? job.warnings.length > 0 : [job.state, ""].includes(wanted());
+}
+
 function meet(job) {
   jobs.delete(job.id);
-  if (wanted() && job.state !== wanted()) return;
+  if (!isWanted(job)) return;
   jobs = new Map([[job.id, job], ...[...jobs].slice(0, SHOWN - 1)]);
 }
 
@@ -119,7 +124,7 @@ function keyOf(job) {
 }
 
 function row(job) {
-  const { id, path, outcome, reason, outputs } = job;
+  const { id, path, outcome, reason, warnings, outputs } = job;
   const state = job.state === "done" && outcome === "no_subject" ? "no_subject" : job.state;
   const isTold = (state === "failed" || state === "pending") && reason;
   const why = isTold ? new Set([withAdvice({ code: outcome, message: reason, hint: "" }), reason]) : [];
@@ -149,6 +154,7 @@ function row(job) {
       make("span", { class: "name", textContent: path }),
       make("span", { class: "state" }, make("b", { textContent: t(`job.${state}`) }), ` ${moment(at)}`),
       ...[...why].map((textContent) => make("span", { class: "why", textContent })),
+      ...warnings.map((warning) => make("span", { class: "why warned", textContent: warned(warning) })),
     ),
     make("div", { class: "actions" }, ...actions),
   );

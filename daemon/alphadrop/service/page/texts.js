@@ -222,6 +222,7 @@ const ENGLISH = {
   "count.pending": "waiting",
   "count.working": "being cut",
   "count.done": "done",
+  "count.warned": "of them to check",
   "count.no_subject": "no subject",
   "count.skipped": "skipped",
   "count.failed_jobs": "failed",
@@ -232,6 +233,7 @@ const ENGLISH = {
   "filter.all": "All",
   "filter.pending": "Waiting",
   "filter.done": "Done",
+  "filter.warned": "To check",
   "filter.failed": "Failed",
   retry: "Retry",
   "retry.label": "Retry {name}",
@@ -244,6 +246,14 @@ const ENGLISH = {
   "job.skipped": "Skipped",
   "job.failed": "Failed",
   "job.missing": "Gone",
+  "warning.unsure": "The network is unsure of the subject: look at this cut-out before you use it.",
+  "warning.nothing_left": "The edge controls left nothing of the subject.",
+  "warning.enlarged": "The subject was enlarged {what} times.",
+  "warning.bits": "{what} bit a channel were reduced to 8.",
+  "warning.frames": "Only the first of several frames was cut.",
+  "warning.exif": "Its EXIF data are damaged and were left out.",
+  "warning.profile": "Its colour profile is damaged and was left out.",
+  "warning.profile_for": "Its colour profile is for {what} and was left out.",
   "settings.lead": "They stand in one file, which is read again when you save it:",
   "settings.problems": "The file was changed and cannot be used; the last good settings are in force:",
   "settings.warnings": "To be known:",
@@ -474,6 +484,7 @@ const CHINESE = {
   "count.pending": "等待",
   "count.working": "正在抠图",
   "count.done": "完成",
+  "count.warned": "其中需检查",
   "count.no_subject": "没有主体",
   "count.skipped": "跳过",
   "count.failed_jobs": "失败",
@@ -484,6 +495,7 @@ const CHINESE = {
   "filter.all": "全部",
   "filter.pending": "等待",
   "filter.done": "完成",
+  "filter.warned": "需检查",
   "filter.failed": "失败",
   retry: "重试",
   "retry.label": "重试 {name}",
@@ -496,6 +508,14 @@ const CHINESE = {
   "job.skipped": "跳过",
   "job.failed": "失败",
   "job.missing": "已不在",
+  "warning.unsure": "网络对主体没有把握：使用前请先检查抠图结果。",
+  "warning.nothing_left": "边缘设置没有留下主体的任何部分。",
+  "warning.enlarged": "主体被放大到 {what} 倍。",
+  "warning.bits": "每通道 {what} 位已降为 8 位。",
+  "warning.frames": "有多帧，只抠了第一帧。",
+  "warning.exif": "EXIF 数据已损坏，未保留。",
+  "warning.profile": "颜色配置文件已损坏，未保留。",
+  "warning.profile_for": "颜色配置文件适用于 {what}，未保留。",
   "settings.lead": "全部设置都在一个文件中，保存后会自动重新读取：",
   "settings.problems": "文件已更改但无法使用；仍按上一次有效的设置运行：",
   "settings.warnings": "请注意：",
@@ -505,6 +525,17 @@ const CHINESE = {
   "settings.key": "它以 {name} 的名义获准进入。撤销命令：alphadrop web --revoke {name}",
   "settings.api": "供其他程序使用：本地 API 的全部调用（英文）",
 };
+
+const WARNINGS = [
+  ["unsure", /^the network is unsure of the subject: /],
+  ["nothing_left", /^the edge controls left nothing of the subject$/],
+  ["enlarged", /^the subject was enlarged ([\d.]+) times$/],
+  ["bits", /^(\d+) bit was reduced to 8$/],
+  ["frames", /^only the first of several frames was cut$/],
+  ["exif", /^its EXIF data are damaged and were left out$/],
+  ["profile", /^its colour profile is damaged and was left out$/],
+  ["profile_for", /^its colour profile is for (.+) and was left out$/],
+];
 
 let chosen = localStorage.getItem(LANGUAGE) ?? (/^zh\b/i.test(navigator.language) ? "zh" : "en");
 const waiting = [];
@@ -525,6 +556,12 @@ export function withAdvice(refused) {
   const { code, hint } = refused;
   const said = inWords(refused);
   return t(`error.${code}`) ? [said, t(`hint.${code}`) || hint].filter(Boolean).join(" ") : said;
+}
+
+/** Return what to know of a cut-out in the page's language, or in the daemon's own words where there are none. */
+export function warned(warning) {
+  const known = WARNINGS.find(([, words]) => words.test(warning));
+  return known ? t(`warning.${known[0]}`, { what: warning.match(known[1])[1] }) : warning;
 }
 
 /** Return a time of day, with its date where that is not today. */
