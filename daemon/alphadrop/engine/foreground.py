@@ -25,11 +25,11 @@ __all__ = ["cleaned"]
 
 _WHOLE = 60_000
 """Points up to which a level is made of the whole photograph."""
-_TILE = 320
+_TILE = 384
 """Side of a tile in pixels: what lies around it is computed for it alone."""
-_ROUNDS = 2
-"""Of the levels around the edge."""
-_COARSE_ROUNDS = 4
+_ROUNDS = (2, 3)
+"""Of the finest level, half the photograph's size, and of the others around the edge."""
+_COARSE_ROUNDS = (4, 8)
 _OPAQUE = 255
 
 _Level = tuple[NDArray[np.float32], NDArray[np.float32]]
@@ -142,12 +142,14 @@ def _pyramid(seen: NDArray[np.float32], alphas: NDArray[np.float32], count: int 
     return levels
 
 
-def _estimated(levels: list[_Level], rounds: int, colours: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
+def _estimated(
+    levels: list[_Level], rounds: tuple[int, int], colours: NDArray[np.float32] | None = None
+) -> NDArray[np.float32]:
     """Return the colours of subject and background, one after the other, at the finest of some levels.
 
     Args:
         levels: from fine to coarse.
-        rounds: of each.
+        rounds: of the finest and of each of the others.
         colours: at half the size of the last level, shape (2 C, h, w), 0..255; by default what is seen there, where
             that is one point.
 
@@ -156,8 +158,8 @@ def _estimated(levels: list[_Level], rounds: int, colours: NDArray[np.float32] |
     """
     if colours is None:
         colours = np.concatenate([levels[-1][0]] * 2)
-    for seen, alphas in reversed(levels):
-        colours = relaxed(colours, seen, alphas, rounds)
+    for number, (seen, alphas) in reversed(list(enumerate(levels))):
+        colours = relaxed(colours, seen, alphas, rounds[number > 0])
     return colours
 
 
@@ -174,11 +176,9 @@ def _explain(
         own: the subject's colours as they were estimated, shape (C, h, w), 0..255.
         behind: the background's.
     """
-    for colours, part in zip(seen, alphas, strict=True):
-        rest = 1 - part
-        colours -= part * own
-        colours -= rest * behind
-        colours *= part / (part * part + rest * rest)
-        colours += own
-        colours += 0.5
-        np.clip(colours, 0, _OPAQUE, out=colours)
+    rest = 1 - alphas
+    seen -= alphas * own
+    seen -= rest * behind
+    seen *= alphas / (alphas * alphas + rest * rest)
+    seen += own + np.float32(0.5)
+    np.clip(seen, 0, _OPAQUE, out=seen)
