@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from alphadrop.engine.pixels import words
 
-__all__ = ["Field", "box_mean", "halved", "joined", "planes", "quarters", "unit"]
+__all__ = ["Field", "box_mean", "channels", "halved", "joined", "planes", "quarters", "unit"]
 
 _WITHOUT_THREADS = 200_000
 """Multiplications of a product of matrices that OpenBLAS makes in the thread that asks; up to 262,144, as measured."""
@@ -94,6 +94,17 @@ def halved(values: NDArray[np.float32]) -> NDArray[np.float32]:
     return half
 
 
+def channels(picture: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return the planes of a picture, float32, shape (3 or 1, h, w), 0..255.
+
+    Args:
+        picture: shape (h, w, 4) or (h, w, 1), as `pixels` has it.
+    """
+    whole = np.ascontiguousarray(words(picture))
+    split: NDArray[np.float32] = (whole >> _SHIFTS[: picture.shape[2]] & 255).astype(np.float32)
+    return split
+
+
 def quarters(picture: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Return what is in the even and the odd rows and columns of a picture; odd borders are repeated.
 
@@ -103,22 +114,17 @@ def quarters(picture: NDArray[np.uint8]) -> NDArray[np.float32]:
     Returns:
         Shape (4, 3 or 1, h / 2, w / 2), 0..255.
     """
-    whole = _even(_even(words(picture), 0), 1)
-    channels = min(picture.shape[2], 3)
-    split = np.empty((4, channels, len(whole) // 2, whole.shape[1] // 2), np.float32)
-    for planes, (down, across) in zip(split, _QUARTERS, strict=True):
-        quarter = np.ascontiguousarray(whole[down::2, across::2])
-        np.copyto(planes, quarter >> _SHIFTS[:channels] & 255, casting="same_kind")
-    return split
+    whole = _even(_even(picture, 0), 1)
+    return np.stack([channels(whole[down::2, across::2]) for down, across in _QUARTERS])
 
 
 def joined(split: NDArray[np.float32]) -> NDArray[np.uint8]:
     """Return the picture of which these are the `quarters`, its values cut off to whole ones; shape (h, w, 4 or 1)."""
-    _, channels, height, width = split.shape
-    whole = np.zeros((2 * height, 2 * width, 4 if channels == 3 else 1), np.uint8)
+    _, count, height, width = split.shape
+    whole = np.zeros((2 * height, 2 * width, 4 if count == 3 else 1), np.uint8)
     for planes, (down, across) in zip(split, _QUARTERS, strict=True):
         shifted = planes.astype(np.int32)
-        shifted <<= _SHIFTS[:channels]
+        shifted <<= _SHIFTS[:count]
         words(whole)[down::2, across::2] = np.bitwise_or.reduce(shifted)
     return whole
 
