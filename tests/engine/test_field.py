@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from alphadrop.engine.field import Field, box_mean, half_planes, halved, planes, unit
+from alphadrop.engine.field import Field, box_mean, halved, joined, planes, quarters, unit
 
 
 def random(*shape: int, seed: int = 0) -> NDArray[np.float32]:
@@ -96,7 +96,12 @@ def test_halved_values_are_the_means_of_four_with_odd_borders_repeated(shape: tu
     np.testing.assert_allclose(halved(values), wanted, atol=1e-6)
 
 
-@pytest.mark.parametrize("shape", [(8, 6, 3), (7, 9, 1), (1, 1, 3)])
-def test_half_planes_are_the_planes_halved(shape: tuple[int, int, int]) -> None:
+@pytest.mark.parametrize("shape", [(8, 6, 4), (7, 9, 1), (1, 1, 4), (5, 2, 1)])
+def test_the_mean_of_quarters_is_the_picture_halved_and_joined_they_are_the_picture(
+    shape: tuple[int, int, int],
+) -> None:
     picture = np.random.default_rng(3).integers(0, 256, shape, dtype=np.uint8)
-    np.testing.assert_allclose(half_planes(picture), halved(planes(picture)), atol=1e-6)
+    split = quarters(picture)
+    colours = picture[..., :3]
+    np.testing.assert_allclose(split.mean(axis=0) / 255, halved(planes(colours)), atol=1e-6)
+    np.testing.assert_array_equal(joined(split)[: shape[0], : shape[1], :3], colours)

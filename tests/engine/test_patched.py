@@ -15,14 +15,14 @@ def test_every_part_is_as_if_the_patches_had_been_pasted(mode: str) -> None:
     photograph = Image.fromarray(random.integers(0, 256, (90, 120, 3), np.uint8)).convert(mode)
     shapes = {(10, 25): (20, 30), (119, 89): (1, 1), (60, 0): (90, 5)}
     patches = [
-        Patch(left, top, random.integers(0, 256, (*shape, len(mode)), np.uint8))
+        Patch(left, top, random.integers(0, 256, (*shape, 4 if mode == "RGB" else 1), np.uint8))
         for (left, top), shape in shapes.items()
     ]
     patched = Patched(photograph, tuple(patches))
     wanted = np.atleast_3d(np.array(photograph))
     for patch in patches:
         height, width, _ = patch.pixels.shape
-        wanted[patch.top : patch.top + height, patch.left : patch.left + width] = patch.pixels
+        wanted[patch.top : patch.top + height, patch.left : patch.left + width] = patch.pixels[..., : len(mode)]
     before = photograph.tobytes()
     assert patched.mode == mode
     np.testing.assert_array_equal(np.atleast_3d(np.asarray(patched.whole())), wanted)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from alphadrop.engine.pixels import pixels
+from alphadrop.engine.pixels import pixels, prepare_memory, words
 
 MODES = ["L", "RGB"]
 
@@ -60,3 +60,17 @@ def test_an_image_of_several_blocks_is_copied() -> None:
     with pytest.raises(ValueError, match="contiguous"):
         image.__arrow_c_array__()
     np.testing.assert_array_equal(pixels(image)[::999, ::999, :3], np.asarray(image)[::999, ::999])
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_an_image_whose_memory_was_prepared_is_decoded_as_ever(mode: str, tmp_path: Path) -> None:
+    Image.effect_noise((2500, 2000), 90).convert(mode).save(tmp_path / "noise.jpg")
+    with Image.open(tmp_path / "noise.jpg") as image, Image.open(tmp_path / "noise.jpg") as other:
+        image.load_prepare()
+        prepare_memory(image)
+        np.testing.assert_array_equal(np.asarray(image), np.asarray(other))
+
+
+def test_words_have_the_first_value_lowest() -> None:
+    assert words(np.array([[[1, 2, 3, 4], [5, 6, 7, 8]]], np.uint8)).tolist() == [[0x04030201, 0x08070605]]
+    assert words(np.array([[[9], [8]]], np.uint8)).tolist() == [[9, 8]]

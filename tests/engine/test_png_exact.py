@@ -24,6 +24,7 @@ from PIL import Image
 from alphadrop.engine.encode import Picture, encode
 from alphadrop.engine.options import PNG_EFFORTS, PngEffort
 from alphadrop.engine.patched import Patch, Patched
+from alphadrop.engine.pixels import pixels
 from alphadrop.engine.straight import REACH, StraightRows
 
 Pixels = NDArray[np.uint8]
@@ -171,7 +172,7 @@ def test_a_cutout_put_together_while_it_is_encoded_is_exact(effort: PngEffort, d
     other = np.array(255 - colours[: max(1, drawn.height // 2)])
     patched = np.array(colours)
     patched[drawn.height - len(other) :] = other
-    patch = Patch(0, drawn.height - len(other), other)
+    patch = Patch(0, drawn.height - len(other), pixels(_image(other)))
     data = encoded(StraightRows(Patched(_image(colours), (patch,)), drawn.alpha), effort)
     np.testing.assert_array_equal(by_pillow(data), _straight(patched, drawn.alpha))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import io
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from alphadrop.engine import cutout
+from alphadrop.engine import cutout, encode
 from alphadrop.engine.cancellation import Cancellation
 from alphadrop.engine.cutout import Cut, Engine, EngineRecipe
-from alphadrop.engine.encode import encode
 from alphadrop.engine.models import ModelSpec
 from alphadrop.engine.options import CutOptions
 from alphadrop.engine.photo import Photo, decode, from_image
@@ -190,8 +189,8 @@ def test_photograph_of_a_folder_comes_out_as_from_the_engine(engine: Engine, pho
     found = Pipeline(engine).cut(io.BytesIO(data), wanted, Cancellation())
     cut = engine.cut(io.BytesIO(data), "cat", wanted.options)
     assert found.outputs == {
-        "cutout": engine.draw(cut, wanted.options, xmp=xmp["cutout"]),
-        "mask": engine.draw_mask(cut, wanted.options),
+        "cutout": list(engine.draw(cut, wanted.options, xmp=xmp["cutout"])),
+        "mask": list(engine.draw_mask(cut, wanted.options)),
     }
     assert xmp["cutout"] in b"".join(found.outputs["cutout"])
     assert (found.subject, found.model, found.warnings) == (True, "u2net-int8", ())
@@ -546,11 +545,11 @@ def test_ended_in_the_real_network(engine: Engine, photographs: dict[str, Path],
 def test_quiet_work_is_one_photograph_at_a_time_on_one_processor(monkeypatch: pytest.MonkeyPatch) -> None:
     used: list[int] = []
 
-    def encoding(*arguments: Any, threads: int, **options: Any) -> list[bytes]:
+    def encoding(*arguments: Any, threads: int, **options: Any) -> Iterator[bytes]:
         used.append(threads)
-        return encode(*arguments, threads=threads, **options)
+        return encode.encoded(*arguments, threads=threads, **options)
 
-    monkeypatch.setattr(cutout, "encode", encoding)
+    monkeypatch.setattr(cutout, "encoded", encoding)
     stage = Stage(monkeypatch, is_quiet=lambda: True)
     stage.hold("a", "network")
     jobs = [stage.folder("a", kinds=("cutout", "mask"))]

@@ -30,7 +30,7 @@ from alphadrop.engine.cancellation import Cancellation
 from alphadrop.engine.compose import cutout_picture, enlargement, mask_picture
 from alphadrop.engine.cpus import usable_cpus
 from alphadrop.engine.edge import adjusted
-from alphadrop.engine.encode import encode
+from alphadrop.engine.encode import encoded
 from alphadrop.engine.fastest import Machine, fastest, speeds
 from alphadrop.engine.matte import alpha_matte
 from alphadrop.engine.models import AUTO, ModelSpec
@@ -327,12 +327,12 @@ class Engine:
 
     def draw(
         self, cut: Cut, options: CutOptions, *, xmp: bytes | None = None, threads: int | None = None
-    ) -> list[bytes]:
-        """Return the encoded cut-out in pieces, with an XMP packet where one is given."""
+    ) -> Iterator[bytes]:
+        """Return the pieces of the encoded cut-out as they are made, with an XMP packet where one is given."""
         threads = threads or self.threads
         with _naming(cut.photo.name):
             picture = replace(cutout_picture(cut.photo, cut.alpha, options), xmp=xmp)
-            return encode(picture, options.format, png=options.png, quality=options.quality, threads=threads)
+            return encoded(picture, options.format, png=options.png, quality=options.quality, threads=threads)
 
     def draw_mask(
         self,
@@ -342,11 +342,11 @@ class Engine:
         *,
         xmp: bytes | None = None,
         threads: int | None = None,
-    ) -> list[bytes]:
-        """Return the encoded matte in pieces: a grey picture, framed like the cut-out, lossless but for JPEG."""
+    ) -> Iterator[bytes]:
+        """Return the pieces of the encoded matte: a grey picture, framed like the cut-out, lossless but for JPEG."""
         with _naming(cut.photo.name):
             picture = replace(mask_picture(cut.photo, cut.alpha, options), xmp=xmp)
-            return encode(picture, format, png=options.png, quality=100, threads=threads or self.threads)
+            return encoded(picture, format, png=options.png, quality=100, threads=threads or self.threads)
 
     def _named(self, model: str | None) -> str:
         """Return the registry's name of the model that is meant: None is the engine's own."""
@@ -468,8 +468,9 @@ def write_cut(
     if cut.subject:
         pieces = engine.draw_mask(cut, options, format_of(target)) if mask else engine.draw(cut, options)
         drawn = clock.lap()
-        atomic.write(target, pieces, replace=overwrite)
-        seconds = {**cut.seconds, "encode": drawn, "write": clock.lap()}
+        timed = _Timed(pieces)
+        atomic.write(target, timed, replace=overwrite)
+        seconds = {**cut.seconds, "encode": drawn + timed.seconds, "write": clock.lap() - timed.seconds}
         return CutReport(source, target, "done", cut.photo.size, cut.model, cut.warnings, seconds)
     return CutReport(source, None, "no_subject", cut.photo.size, cut.model, cut.warnings, cut.seconds)
 
@@ -513,6 +514,22 @@ class _Clock:
         now = time.perf_counter()
         elapsed, self._last = now - self._last, now
         return elapsed
+
+
+class _Timed:
+    """Pieces, and the wall time for which they were waited for."""
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces = pieces
+        self.seconds = 0.0
+
+    def __iter__(self) -> Iterator[bytes]:
+        clock = _Clock()
+        for piece in self._pieces:
+            self.seconds += clock.lap()
+            yield piece
+            clock.lap()
+        self.seconds += clock.lap()
 
 
 def _multiplied(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> NDArray[np.uint8]:

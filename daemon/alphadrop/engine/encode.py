@@ -26,7 +26,7 @@ from alphadrop.engine.options import Format, PngEffort
 from alphadrop.engine.straight import StraightRows
 from alphadrop.errors import BadOptions
 
-__all__ = ["Picture", "encode"]
+__all__ = ["Picture", "encode", "encoded"]
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _COLOUR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}
@@ -66,7 +66,14 @@ class Picture:
 def encode(
     picture: Picture, format: Format, *, png: PngEffort = "fast", quality: int = 92, threads: int = 2
 ) -> list[bytes]:
-    """Return the encoded file in pieces, to be written one after the other.
+    """Return the encoded file in pieces, to be written one after the other; see `encoded`."""
+    return list(encoded(picture, format, png=png, quality=quality, threads=threads))
+
+
+def encoded(
+    picture: Picture, format: Format, *, png: PngEffort = "fast", quality: int = 92, threads: int = 2
+) -> Iterator[bytes]:
+    """Return the pieces of the encoded file, each as soon as it is made where they can be made one by one.
 
     Args:
         picture: what to write; JPEG takes only pictures without alpha.
@@ -76,26 +83,26 @@ def encode(
         threads: that may be used for a PNG or a TIFF.
 
     Raises:
-        BadOptions: the picture has more pixels on a side than the format can say.
+        BadOptions: the picture has more pixels on a side than the format can say; at once.
     """
     longest = _LONGEST_SIDE.get(format)
     if longest is not None and max(picture.size) > longest:
         across, down = picture.size
         raise BadOptions(f"{across} x {down} pixels: a side of {format} is at most {longest}", "choose png or tiff")
     if format == "png" and png == "fast":
-        return list(_png(picture, threads))
+        return _png(picture, threads)
     if format == "tiff":
-        return _tiff(picture, threads)
+        return iter(_tiff(picture, threads))
     pixels = np.asarray(picture.pixels)
     image = Image.fromarray(pixels if pixels.shape[2] > 1 else pixels[..., 0])
     options = _pillow_options(picture, format, quality)
     try:
-        return [_saved(image, format, options)]
+        return iter([_saved(image, format, options)])
     except OSError:
         if not options.get("optimize"):
             raise
         # Pillow guesses how much room an optimised file takes, and of noise guesses too little; others need no guess.
-        return [_saved(image, format, options | {"optimize": False})]
+        return iter([_saved(image, format, options | {"optimize": False})])
 
 
 def _saved(image: Image.Image, format: Format, options: dict[str, Any]) -> bytes:

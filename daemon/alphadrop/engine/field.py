@@ -13,10 +13,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Field", "box_mean", "half_planes", "halved", "planes", "unit"]
+from alphadrop.engine.pixels import words
+
+__all__ = ["Field", "box_mean", "channels", "halved", "joined", "planes", "quarters", "unit"]
 
 _WITHOUT_THREADS = 200_000
 """Multiplications of a product of matrices that OpenBLAS makes in the thread that asks; up to 262,144, as measured."""
+_QUARTERS = ((0, 0), (0, 1), (1, 0), (1, 1))
+"""Of a picture: the first row and the first column of every other one."""
+_SHIFTS = np.array([0, 8, 16], np.int32)[:, np.newaxis, np.newaxis]
+"""Bits below a channel in a pixel's word."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,13 +94,39 @@ def halved(values: NDArray[np.float32]) -> NDArray[np.float32]:
     return half
 
 
-def half_planes(picture: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Return the planes of a picture of shape (h, w, C), uint8, at half its size, in float32, 0..1."""
-    picture = _even(_even(picture, 0), 1)
-    sums = np.add(picture[0::2], picture[1::2], dtype=np.uint16)
-    sums = np.ascontiguousarray(np.moveaxis(sums[:, 0::2] + sums[:, 1::2], -1, 0))
-    half: NDArray[np.float32] = np.multiply(sums, np.float32(1 / (4 * 255)), dtype=np.float32)
-    return half
+def channels(picture: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return the planes of a picture, float32, shape (3 or 1, h, w), 0..255.
+
+    Args:
+        picture: shape (h, w, 4) or (h, w, 1), as `pixels` has it.
+    """
+    whole = np.ascontiguousarray(words(picture))
+    split: NDArray[np.float32] = (whole >> _SHIFTS[: picture.shape[2]] & 255).astype(np.float32)
+    return split
+
+
+def quarters(picture: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return what is in the even and the odd rows and columns of a picture; odd borders are repeated.
+
+    Args:
+        picture: shape (h, w, 4) or (h, w, 1), as `pixels` has it.
+
+    Returns:
+        Shape (4, 3 or 1, h / 2, w / 2), 0..255.
+    """
+    whole = _even(_even(picture, 0), 1)
+    return np.stack([channels(whole[down::2, across::2]) for down, across in _QUARTERS])
+
+
+def joined(split: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Return the picture of which these are the `quarters`, its values cut off to whole ones; shape (h, w, 4 or 1)."""
+    _, count, height, width = split.shape
+    whole = np.zeros((2 * height, 2 * width, 4 if count == 3 else 1), np.uint8)
+    for planes, (down, across) in zip(split, _QUARTERS, strict=True):
+        shifted = planes.astype(np.int32)
+        shifted <<= _SHIFTS[:count]
+        words(whole)[down::2, across::2] = np.bitwise_or.reduce(shifted)
+    return whole
 
 
 def planes(picture: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -20,7 +20,7 @@ class Patch:
     left: int
     top: int
     pixels: NDArray[np.uint8]
-    """Shape (h, w, C)."""
+    """Shape (h, w, 4 or 1), as `pixels` has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +43,9 @@ class Patched:
         if touched:
             rows = rows.copy()
         for patch in touched:
-            height, width, channels = patch.pixels.shape
+            height, width, _ = patch.pixels.shape
             first, last = max(top, patch.top), min(bottom, patch.top + height)
-            place = rows[first - top : last - top, patch.left : patch.left + width, :channels]
+            place = rows[first - top : last - top, patch.left : patch.left + width]
             place[:] = patch.pixels[first - patch.top : last - patch.top]
         return rows
 
@@ -53,6 +53,6 @@ class Patched:
         """Return all of it as a new image."""
         whole = self.image.copy()
         for patch in self.patches:
-            part = patch.pixels if self.mode == "RGB" else patch.pixels[..., 0]
+            part = patch.pixels[..., :3] if self.mode == "RGB" else patch.pixels[..., 0]
             whole.paste(Image.fromarray(part), (patch.left, patch.top))
         return whole

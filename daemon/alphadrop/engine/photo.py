@@ -20,8 +20,9 @@ from typing import BinaryIO, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageCms, JpegImagePlugin, UnidentifiedImageError
 
+from alphadrop.engine.pixels import prepare_memory
 from alphadrop.engine.tiles import shrunk
 from alphadrop.errors import (
     AlphadropError,
@@ -121,6 +122,9 @@ def decode(stream: BinaryIO, name: str, *, max_pixels: int = DEFAULT_MAX_PIXELS,
         notes = _notes_before_load(opened)
         grey_with_alpha = opened.format == "PNG" and any(raw.startswith("LA") for raw in _rawmodes(opened))
         _scale_see_through(opened)
+        if isinstance(opened, JpegImagePlugin.JpegImageFile) and opened.mode in ("RGB", "L"):
+            opened.load_prepare()  # makes its memory, as `load` would, and decodes nothing yet
+            prepare_memory(opened)
         opened.load()
         # Only now: Pillow turns some TIFF files upright itself, and drops their orientation, while it loads.
         exif, orientation, exif_notes = _exif(opened, keep_gps=keep_gps)

@@ -6,6 +6,7 @@ is in one block. What numpy is given otherwise is a copy, for which the whole im
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-__all__ = ["pixels"]
+from alphadrop.memory import prefer_large_pages
+
+__all__ = ["pixels", "prepare_memory", "words"]
 
 # Pillow puts large images together from blocks of 16 MB unless it is told otherwise.
 Image.core.set_use_block_allocator(True)  # type: ignore[attr-defined]
@@ -59,12 +62,42 @@ def pixels(image: Image.Image) -> NDArray[np.uint8]:
     Returns:
         Shape (H, W, 4) for RGB, the fourth value being nothing, and (H, W, 1) for L.
     """
-    shape = (image.height, image.width, 4 if image.mode == "RGB" else 1)
+    shape = (image.height, image.width, _bytes_of_pixel(image))
     try:
         _, capsule = image.__arrow_c_array__()
     except ValueError:
         return np.asarray(image.convert("RGBX") if image.mode == "RGB" else image).reshape(shape)
+    interface = {"version": 3, "typestr": "|u1", "shape": shape, "data": (_address_of(capsule), True)}
+    return np.asarray(_Memory(interface, capsule))
+
+
+def words(pixels: NDArray[np.uint8]) -> NDArray[Any]:
+    """Return pixels of shape (h, w, 4) or (h, w, 1) as numbers of shape (h, w), the first value in the lowest bits.
+
+    What is done to whole numbers one after the other is several times as fast as to every fourth byte.
+    """
+    numbers: NDArray[Any] = pixels.view("<i4" if pixels.shape[2] == 4 else np.uint8)[..., 0]
+    return numbers
+
+
+def prepare_memory(image: Image.Image) -> None:
+    """Let an image that nothing was written to yet have its pixels in large pages, where it is in one block.
+
+    Args:
+        image: mode RGB or L; one that is being opened is not decoded by this.
+    """
+    with contextlib.suppress(ValueError):
+        block = _address_of(image.im.__arrow_c_array__())
+        prefer_large_pages(block, image.height * image.width * _bytes_of_pixel(image))
+
+
+def _bytes_of_pixel(image: Image.Image) -> int:
+    return 4 if image.mode == "RGB" else 1
+
+
+def _address_of(capsule: object) -> int:
+    """Return where the block of an image is, given its Arrow array."""
     array = ctypes.cast(_address_in(capsule, b"arrow_array"), ctypes.POINTER(_ArrowArray)).contents
     values = array.children[0].contents if array.n_children else array
-    interface = {"version": 3, "typestr": "|u1", "shape": shape, "data": (values.buffers[1], True)}
-    return np.asarray(_Memory(interface, capsule))
+    address: int = values.buffers[1]
+    return address

@@ -14,7 +14,7 @@ from alphadrop.engine.cpus import usable_cpus
 
 __all__ = ["TILE", "each_strip", "each_tile", "each_tile_of_grid", "reduced", "shrunk", "span_of"]
 
-TILE = 128
+TILE = 256
 """Side of a tile in pixels."""
 _STRIP = 256
 """Rows of a strip: few enough that both threads end at about the same time."""

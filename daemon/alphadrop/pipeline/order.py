@@ -55,8 +55,8 @@ def draw(engine: Engine, cut: Cut, order: Order, threads: int | None = None) -> 
     for kind in order.kinds if cut.subject or order.blank else ():
         xmp = order.xmp.get(kind)
         if kind == "mask":
-            outputs[kind] = engine.draw_mask(cut, order.options, xmp=xmp, threads=threads)
+            outputs[kind] = list(engine.draw_mask(cut, order.options, xmp=xmp, threads=threads))
         else:
-            outputs[kind] = engine.draw(cut, order.options, xmp=xmp, threads=threads)
+            outputs[kind] = list(engine.draw(cut, order.options, xmp=xmp, threads=threads))
     seconds = {**cut.seconds, "encode": time.perf_counter() - started}
     return Finished(cut.subject, outputs, cut.warnings, cut.model, seconds)
